@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"portward/internal/bundle"
+	"portward/internal/capture"
+	"portward/internal/counters"
+	"portward/internal/program"
+	"portward/internal/wire"
+	"portward/internal/xpcpeer"
+	"portward/launchd"
+)
+
+// An agent is one login's.
+type agent struct {
+	p         *program.Program
+	seal      *bundle.Seal
+	log       func(format string, args ...any)
+	transport xpcpeer.Transport
+	counters  *counters.Page // nil where nobody reads them
+	door      *xpcpeer.Listener
+	loop      *loop
+	frames    atomic.Uint64 // released ever by this process
+
+	mu     sync.Mutex
+	source capture.Source // what is captured now, nil between two
+}
+
+// mayCall is the policy of the agent's endpoint: the user's own programs of
+// the bundle, and netchild.
+func (a *agent) mayCall(ev *xpcpeer.Evidence) error {
+	exe, err := ev.Executable()
+	if err != nil {
+		return a.isService(ev, err)
+	}
+	defer exe.Close()
+	id, err := a.seal.Identify(exe)
+	if err != nil {
+		return err
+	}
+	if id != launchd.NetChild && id != launchd.GUIAgent {
+		return fmt.Errorf("pid %d runs %q", ev.PID, id)
+	}
+	return nil
+}
+
+// isService takes a process whose executable the kernel does not show for
+// netchild if it runs under the uid that owns netchild's own directory.
+func (a *agent) isService(ev *xpcpeer.Evidence, cause error) error {
+	fi, err := os.Stat(program.PrivateDir(a.p.Root, "system/"+launchd.NetChild))
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	if uid, ok := owner(fi); !ok || uid != ev.UID || int(ev.UID) == os.Geteuid() {
+		return fmt.Errorf("uid %d is not netchild's: %w", ev.UID, cause)
+	}
+	return nil
+}
+
+// isNetchild is the policy for the process that answers at netchild's name.
+func (a *agent) isNetchild(ev *xpcpeer.Evidence) error {
+	exe, err := ev.Executable()
+	if err != nil {
+		return a.isService(ev, err)
+	}
+	defer exe.Close()
+	if id, err := a.seal.Identify(exe); err != nil || id != launchd.NetChild {
+		return errors.Join(fmt.Errorf("pid %d runs %q, not %q", ev.PID, id, launchd.NetChild), err)
+	}
+	return nil
+}
+
+// called answers whoever holds the agent's endpoint.
+func (a *agent) called(c *xpcpeer.Conn, m *xpcpeer.Message) {
+	kind, err := wire.KindOf(m.Dict())
+	if err != nil || !wire.Permit(wire.RoleCaller, wire.PhaseFresh, kind) {
+		m.Reply(wire.Refusal{Code: wire.CodeNotPermitted, Text: string(kind)}.Dict())
+		c.Close()
+		return
+	}
+	switch kind {
+	case wire.KindPing:
+		m.Reply(wire.Pong{Frames: a.frames.Load()}.Dict())
+	case wire.KindRefresh:
+		a.mu.Lock()
+		if a.source != nil {
+			a.source.Invalidate()
+		}
+		a.mu.Unlock()
+		m.Reply(wire.OK{}.Dict())
+	case wire.KindDescribe:
+		m.Reply(wire.Description{Session: a.p.Session, Build: a.p.Build}.Dict())
+	default:
+		m.Reply(wire.Refusal{Code: wire.CodeUnknown, Text: string(kind)}.Dict())
+	}
+}
+
+// released counts a frame that netchild is done with.
+func (a *agent) released(uint32) {
+	a.frames.Add(1)
+	if a.counters != nil {
+		a.counters.Released()
+	}
+}
+
+// broken notes the start of a gap.
+func (a *agent) broken() {
+	if a.counters != nil {
+		a.counters.Broken()
+	}
+}
+
+// ask prints who the agent of session is.
+func (a *agent) ask(ctx context.Context, session string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	c := xpcpeer.Dial(a.transport, launchd.NetChildService, xpcpeer.Config{Policy: a.isNetchild, Log: a.log})
+	defer c.Close()
+	d, err := c.Call(ctx, wire.Hello{Min: wire.VersionMin, Max: wire.VersionMax, Build: a.p.Build, Role: wire.ClaimTool}.Dict())
+	if err != nil {
+		return program.ExitAgain, err
+	}
+	if _, err := wire.ParseWelcome(d); err != nil {
+		return program.ExitAgain, err
+	}
+	if d, err = c.Call(ctx, wire.Relay{Session: session}.Dict()); err != nil {
+		return program.ExitAgain, err
+	}
+	r, err := wire.ParseRelayed(d)
+	if err != nil {
+		return program.ExitAgain, err
+	}
+	defer r.Endpoint.Close()
+	other, err := xpcpeer.DialEndpoint(a.transport, r.Endpoint, xpcpeer.Config{Policy: a.mayCall, Log: a.log})
+	if err != nil {
+		return program.ExitAgain, err
+	}
+	defer other.Close()
+	if d, err = other.Call(ctx, wire.Describe{}.Dict()); err != nil {
+		return program.ExitAgain, err
+	}
+	desc, err := wire.ParseDescription(d)
+	if err != nil {
+		return program.ExitAgain, err
+	}
+	fmt.Printf("session %s: pid %d, build %s\n", desc.Session, other.Evidence().PID, desc.Build)
+	return program.ExitOK, nil
+}

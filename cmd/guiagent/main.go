@@ -1,0 +1,104 @@
+// Command guiagent captures one login's displays and hands them to netchild.
+// It runs as the logged-in user. It must never touch the network, root, or any
+// command path to the supervisor.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+
+	"portward/internal/bundle"
+	"portward/internal/counters"
+	"portward/internal/deadman"
+	"portward/internal/fault"
+	"portward/internal/program"
+	"portward/internal/xpcpeer"
+)
+
+// How long the agent's own loop may stand still before the kernel ends it and
+// its job starts it again.
+const (
+	selfLimit = 10 * time.Second
+	selfGrace = 2 * time.Second
+)
+
+const usage = `usage: guiagent [--ask SESSION]
+
+Started by its job engine at each login; it shows the login's displays to
+netchild until it is told to stop.
+
+  --ask SESSION   ask the agent of another session who it is, by an endpoint
+                  that netchild relays, and print the answer
+`
+
+func main() { os.Exit(program.Main("guiagent", run)) }
+
+func run() (int, error) {
+	fs := flag.NewFlagSet("guiagent", flag.ContinueOnError)
+	fs.Usage = func() { fmt.Fprint(os.Stderr, usage) }
+	ask := fs.String("ask", "", "")
+	if err := fs.Parse(os.Args[1:]); errors.Is(err, flag.ErrHelp) {
+		return program.ExitOK, nil
+	} else if err != nil || fs.NArg() > 0 {
+		fs.Usage()
+		return program.ExitUsage, err
+	}
+	p, err := program.Start()
+	if err != nil {
+		return program.ExitConfig, err
+	}
+	zl, err := zap.NewProduction()
+	if err != nil {
+		return program.ExitConfig, err
+	}
+	ctx, cancel := p.Context()
+	defer cancel()
+	seal, err := bundle.ReadSeal(program.BundleDir(p.Root))
+	if err != nil {
+		return program.ExitConfig, err
+	}
+	a := &agent{p: p, seal: seal, log: zl.Named("guiagent").Sugar().Infof, transport: p.Transport()}
+	if *ask != "" {
+		return a.ask(ctx, *ask)
+	}
+	if f := p.Files[counters.Name]; f != nil {
+		if a.counters, err = counters.Open(f); err != nil {
+			return program.ExitConfig, err
+		}
+	}
+	return a.serve(ctx)
+}
+
+// serve runs until ctx ends.
+func (a *agent) serve(ctx context.Context) (int, error) {
+	door, err := xpcpeer.Anonymous(a.transport, xpcpeer.Config{
+		Policy: a.mayCall,
+		Log:    a.log,
+		Accept: func(*xpcpeer.Conn) (xpcpeer.Events, error) {
+			return xpcpeer.Events{Message: a.called}, nil
+		},
+	})
+	if err != nil {
+		return program.ExitInternal, err
+	}
+	defer door.Close()
+	a.door = door
+	loop := newLoop()
+	timer, err := deadman.Arm(selfLimit, selfGrace, nil)
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return program.ExitInternal, err
+	}
+	go fault.Watch(a.p.Files[fault.Name], func(f fault.Fault) {
+		a.log("told to fail: %v", f)
+		fault.Actor{Loop: loop.do}.Do(f)
+	})
+	go loop.run(ctx, selfLimit/4, timer)
+	a.loop = loop
+	return a.stream(ctx)
+}

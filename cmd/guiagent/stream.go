@@ -1,0 +1,293 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"portward/internal/capture"
+	"portward/internal/program"
+	"portward/internal/status"
+	"portward/internal/surface"
+	"portward/internal/wire"
+	"portward/internal/xpcpeer"
+	"portward/launchd"
+)
+
+// helloWithin is how long netchild may take to answer, its start on demand
+// included.
+const helloWithin = 30 * time.Second
+
+// Why a stretch of streaming ended, where the next step differs.
+var (
+	errRelaunch = errors.New("netchild speaks no version of ours")
+	errIdle     = errors.New("netchild went idle")
+)
+
+// newPatience answers the pauses between attempts that failed.
+func newPatience() *backoff.ExponentialBackOff {
+	return backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(20*time.Millisecond),
+		backoff.WithMaxInterval(2*time.Second),
+		backoff.WithMaxElapsedTime(0),
+	)
+}
+
+// stream shows displays to netchild until ctx ends, whatever dies meanwhile:
+// the display, its geometry, or netchild.
+func (a *agent) stream(ctx context.Context) (int, error) {
+	patience := newPatience()
+	for ctx.Err() == nil {
+		src, err := openSource(ctx)
+		if err == nil {
+			patience.Reset()
+			err = a.show(ctx, src)
+			src.Close()
+		}
+		switch {
+		case ctx.Err() != nil:
+			return program.ExitOK, nil
+		case errors.Is(err, errRelaunch):
+			return program.ExitAgain, err
+		case errors.Is(err, capture.ErrGeometry):
+			continue
+		}
+		a.log("display: %v", err)
+		pause(ctx, patience.NextBackOff())
+	}
+	return program.ExitOK, nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// openSource opens what this login shows: PORTWARD_SOURCE is testcard, x11 or,
+// by default, auto, which is X11 where DISPLAY answers.
+func openSource(ctx context.Context) (capture.Source, error) {
+	display := os.Getenv("DISPLAY")
+	switch kind := os.Getenv("PORTWARD_SOURCE"); kind {
+	case "x11":
+		return capture.OpenX11(ctx, display)
+	case "", "auto":
+		if display != "" && capture.Answers(display) {
+			return capture.OpenX11(ctx, display)
+		}
+		fallthrough
+	case "testcard", "static":
+		return capture.OpenTestcard(capture.Options{Session: os.Getenv("PORTWARD_SESSION"), Static: kind == "static"})
+	default:
+		return nil, fmt.Errorf("PORTWARD_SOURCE is %q, want auto, testcard, static or x11", kind)
+	}
+}
+
+// show streams src until the source ends or netchild asks for a newer agent.
+func (a *agent) show(ctx context.Context, src capture.Source) error {
+	chain, err := surface.NewChain(src.Geometry())
+	if err != nil {
+		return err
+	}
+	defer chain.Close()
+	chain.OnRelease = a.released
+	if err := src.Bind(chain.Buffers()); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.source = src
+	a.mu.Unlock()
+	defer func() {
+		a.mu.Lock()
+		a.source = nil
+		a.mu.Unlock()
+	}()
+	link := newLink(a)
+	defer link.close()
+	patience := newPatience()
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := a.showOnce(ctx, src, chain, link)
+		a.broken()
+		switch {
+		case errors.Is(err, errRelaunch), errors.Is(err, capture.ErrGone), errors.Is(err, capture.ErrGeometry):
+			return err
+		case errors.Is(err, errIdle):
+			a.log("netchild is idle; waiting until it is up again")
+			a.awaitUp(ctx, link.life)
+			continue
+		case errors.Is(err, xpcpeer.ErrInterrupted), errors.Is(err, surface.ErrLost):
+			if time.Since(began) > time.Second {
+				patience.Reset()
+				continue // its successor is a redial away
+			}
+		}
+		if ctx.Err() == nil {
+			a.log("netchild: %v%s", err, a.payload())
+			pause(ctx, patience.NextBackOff())
+		}
+	}
+	return ctx.Err()
+}
+
+// payload says what the supervisor's status knows about a missing netchild.
+func (a *agent) payload() string {
+	st, err := status.Read(program.StatusPath(a.p.Root))
+	if err != nil {
+		return ""
+	}
+	if st.NetChild.State != status.Up {
+		return fmt.Sprintf(" (%s: %s)", st.NetChild.State, st.NetChild.Reason)
+	}
+	return ""
+}
+
+// awaitUp waits until the status file shows a life after the one that went
+// idle.
+func (a *agent) awaitUp(ctx context.Context, life uint64) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	news, err := status.Watch(ctx, program.StatusPath(a.p.Root))
+	if err != nil {
+		a.log("status: %v", err)
+		pause(ctx, 5*time.Second)
+		return
+	}
+	for st := range news {
+		if st.NetChild.State == status.Up && st.NetChild.Life > life {
+			return
+		}
+	}
+}
+
+// showOnce streams over one connection: hello, attach, frames until something
+// breaks. The answer says what.
+func (a *agent) showOnce(ctx context.Context, src capture.Source, chain *surface.Chain, link *link) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if err := link.hello(ctx, cancel); err != nil {
+		return err
+	}
+	if err := link.attach(ctx, chain); err != nil {
+		return err
+	}
+	src.Invalidate()
+	go func() {
+		select {
+		case <-chain.Lost():
+			cancel(surface.ErrLost)
+		case <-ctx.Done():
+		}
+	}()
+	for {
+		if err := a.frame(ctx, src, chain); err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
+			return err
+		}
+	}
+}
+
+// frame sends one, when there is something new and a slot for it.
+func (a *agent) frame(ctx context.Context, src capture.Source, chain *surface.Chain) error {
+	if err := src.Wait(ctx); err != nil {
+		return err
+	}
+	b, err := chain.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	var ferr error
+	if err := a.loop.try(ctx, func() {
+		dirty, err := src.Fill(b.Slot)
+		if err == nil {
+			err = chain.Submit(b, dirty)
+		}
+		ferr = err
+	}); err != nil {
+		return err
+	}
+	return ferr
+}
+
+// A link is the agent's connection to netchild.
+type link struct {
+	a    *agent
+	conn *xpcpeer.Conn
+	life uint64 // of the netchild that said welcome last
+	down context.CancelCauseFunc
+}
+
+func newLink(a *agent) *link { return &link{a: a} }
+
+func (l *link) close() {
+	if l.conn != nil {
+		l.conn.Close()
+	}
+}
+
+// hello greets netchild, starting it if it does not run. down ends the stretch
+// when the connection does.
+func (l *link) hello(ctx context.Context, down context.CancelCauseFunc) error {
+	l.close()
+	l.conn = xpcpeer.Dial(l.a.transport, launchd.NetChildService, xpcpeer.Config{
+		Policy: l.a.isNetchild,
+		Log:    l.a.log,
+		Events: xpcpeer.Events{
+			Message: func(_ *xpcpeer.Conn, m *xpcpeer.Message) {
+				if g, err := wire.ParseGoodbye(m.Dict()); err == nil && g.Reason == wire.ReasonIdle {
+					down(errIdle)
+				}
+			},
+			Interrupted: func(*xpcpeer.Conn) { down(xpcpeer.ErrInterrupted) },
+			Invalid:     func(_ *xpcpeer.Conn, err error) { down(err) },
+		},
+	})
+	ctx, cancel := context.WithTimeout(ctx, helloWithin)
+	defer cancel()
+	d, err := l.conn.Call(ctx, wire.Hello{
+		Min: wire.VersionMin, Max: wire.VersionMax, Build: l.a.p.Build,
+		Role: wire.ClaimAgent, Session: l.a.p.Session,
+	}.Dict())
+	if err != nil {
+		return err
+	}
+	w, err := wire.ParseWelcome(d)
+	if r := (wire.Refusal{}); errors.As(err, &r) && r.Code == wire.CodeRelaunch {
+		return fmt.Errorf("%w: %s", errRelaunch, r.Text)
+	}
+	l.life = w.Life
+	return err
+}
+
+// attach hands over the chain: the one time its handles cross.
+func (l *link) attach(ctx context.Context, chain *surface.Chain) error {
+	frames, err := chain.Connect()
+	if err != nil {
+		return err
+	}
+	defer frames.Close()
+	endpoint, err := l.a.door.Endpoint()
+	if err != nil {
+		return err
+	}
+	defer endpoint.Close()
+	g := chain.Geometry()
+	ctx, cancel := context.WithTimeout(ctx, helloWithin)
+	defer cancel()
+	d, err := l.conn.Call(ctx, wire.Attach{
+		Chain: 1, Width: uint64(g.Width), Height: uint64(g.Height), Stride: uint64(g.Stride), Format: uint64(g.Format),
+		Surfaces: chain.Surfaces(), Frames: wire.FD(frames), Agent: endpoint,
+	}.Dict())
+	if err != nil {
+		return err
+	}
+	_, err = wire.ParseOK(d)
+	return err
+}

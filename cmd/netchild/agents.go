@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"portward/internal/surface"
+	"portward/internal/wire"
+	"portward/internal/xpcpeer"
+	"portward/launchd"
+)
+
+// What one agent may hold.
+var agentLimits = surface.Limits{Chains: 2, Bytes: 512 << 20}
+
+// askEvery is how often netchild asks each agent whether it answers.
+const askEvery = 2 * time.Second
+
+// An agent is one peer of netchild's service.
+type agent struct {
+	n       *netchild
+	conn    *xpcpeer.Conn
+	account *surface.Account
+
+	calling sync.Mutex // held over a call to the agent
+
+	mu       sync.Mutex
+	phase    wire.Phase
+	role     wire.Role
+	session  string
+	chains   map[uint64]func() // chain -> end it
+	reverse  *xpcpeer.Conn     // to the endpoint that the agent sent
+	endpoint wire.Handle       // that endpoint, for relaying
+	stop     context.CancelFunc
+}
+
+func (n *netchild) otherUser(ev *xpcpeer.Evidence) bool { return int(ev.UID) != os.Geteuid() }
+
+// openDoor listens for agents.
+func (n *netchild) openDoor() (*xpcpeer.Listener, error) {
+	return xpcpeer.Listen(n.transport, launchd.NetChildService, xpcpeer.Config{
+		Policy: n.mayEnter,
+		Log:    n.log,
+		Accept: func(c *xpcpeer.Conn) (xpcpeer.Events, error) {
+			a := &agent{n: n, conn: c, account: surface.NewAccount(agentLimits), phase: wire.PhaseFresh, role: wire.RoleAgent, chains: map[uint64]func(){}}
+			n.mu.Lock()
+			n.agents[c] = a
+			n.mu.Unlock()
+			return xpcpeer.Events{Message: a.message, Invalid: a.gone}, nil
+		},
+	})
+}
+
+// message acts on what an agent says. A fault of the agent's ends its own
+// connection and nothing else.
+func (a *agent) message(c *xpcpeer.Conn, m *xpcpeer.Message) {
+	kind, err := wire.KindOf(m.Dict())
+	if err == nil && !wire.Permit(a.role, a.phase, kind) {
+		err = wire.Refusal{Code: wire.CodeNotPermitted, Text: fmt.Sprintf("%q from a %v that is %v", kind, a.role, a.phase)}
+	}
+	var reply wire.Dict
+	if err == nil {
+		reply, err = a.act(kind, m.Dict())
+	}
+	if err != nil {
+		r := refusal(err)
+		a.n.log("session %q pid %d: %v", a.session, c.Evidence().PID, err)
+		m.Reply(r.Dict())
+		if r.Code != wire.CodeUnknown && r.Code != wire.CodeBusy && r.Code != wire.CodeLimit {
+			c.Close() // after the reply
+		}
+		return
+	}
+	if m.WantsReply() {
+		m.Reply(reply)
+		reply.Close()
+	}
+}
+
+// refusal says err in a form that crosses the border.
+func refusal(err error) wire.Refusal {
+	var r wire.Refusal
+	switch {
+	case errors.As(err, &r):
+		return r
+	case errors.Is(err, wire.ErrMalformed), errors.Is(err, surface.ErrHostile):
+		return wire.Refusal{Code: wire.CodeMalformed, Text: err.Error()}
+	case errors.Is(err, surface.ErrLimit):
+		return wire.Refusal{Code: wire.CodeLimit, Text: err.Error()}
+	}
+	return wire.Refusal{Code: wire.CodeInternal, Text: err.Error()}
+}
+
+func (a *agent) act(kind wire.Kind, d wire.Dict) (wire.Dict, error) {
+	switch kind {
+	case wire.KindHello:
+		return a.hello(d)
+	case wire.KindAttach:
+		return a.attach(d)
+	case wire.KindDetach:
+		x, err := wire.ParseDetach(d)
+		if err == nil {
+			a.detach(x.Chain)
+		}
+		return wire.OK{}.Dict(), err
+	case wire.KindRelay:
+		return a.relay(d)
+	}
+	if kind.Optional() {
+		return nil, wire.Refusal{Code: wire.CodeUnknown, Text: string(kind)}
+	}
+	return nil, fmt.Errorf("%w: kind %q", wire.ErrMalformed, kind)
+}
+
+func (a *agent) hello(d wire.Dict) (wire.Dict, error) {
+	h, err := wire.ParseHello(d)
+	if err != nil {
+		return nil, err
+	}
+	version, err := wire.Negotiate(h.Min, h.Max)
+	if err != nil {
+		return nil, wire.Refusal{Code: wire.CodeRelaunch, Text: err.Error()}
+	}
+	if h.Role == wire.ClaimTool {
+		a.role = wire.RoleTool
+	} else {
+		// A session is served to the user who is logged in there, no other.
+		ctx, cancel := context.WithTimeout(context.Background(), newLoginWithin)
+		defer cancel()
+		if !a.n.logins.has(ctx, h.Session, a.conn.Evidence().UID) {
+			return nil, wire.Refusal{Code: wire.CodeNotPermitted, Text: fmt.Sprintf("uid %d has no session %q", a.conn.Evidence().UID, h.Session)}
+		}
+		a.session = h.Session
+	}
+	a.phase = wire.PhaseGreeted
+	return wire.Welcome{Version: version, Build: a.n.p.Build, Life: a.n.p.Life}.Dict(), nil
+}
+
+// attach opens the agent's swap chain and gives it to the hub.
+func (a *agent) attach(d wire.Dict) (wire.Dict, error) {
+	at, err := wire.ParseAttach(d)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(at)
+	a.detach(at.Chain)
+	g := surface.Geometry{Width: int(at.Width), Height: int(at.Height), Stride: int(at.Stride), Format: surface.Format(at.Format)}
+	sink, err := surface.Open(g, at.Surfaces, at.Frames, a.account)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.meet(at.Agent); err != nil {
+		sink.Close()
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	leave, err := a.n.hub.Attach(ctx, a.session, sink, a.refresh)
+	if err != nil {
+		sink.Close()
+		return nil, err
+	}
+	a.mu.Lock()
+	a.chains[at.Chain] = leave
+	a.mu.Unlock()
+	a.phase = wire.PhaseAttached
+	a.n.log("session %s attached %dx%d", a.session, g.Width, g.Height)
+	return wire.OK{}.Dict(), nil
+}
+
+func closeAll(at wire.Attach) {
+	for _, h := range at.Surfaces {
+		h.Close()
+	}
+	at.Frames.Close()
+	at.Agent.Close()
+}
+
+func (a *agent) detach(chain uint64) {
+	a.mu.Lock()
+	leave := a.chains[chain]
+	delete(a.chains, chain)
+	a.mu.Unlock()
+	if leave != nil {
+		leave()
+	}
+}
+
+// gone is the agent's last event: whatever it held is let go.
+func (a *agent) gone(c *xpcpeer.Conn, err error) {
+	a.n.mu.Lock()
+	delete(a.n.agents, c)
+	a.n.mu.Unlock()
+	a.mu.Lock()
+	leaves := a.chains
+	a.chains = map[uint64]func(){}
+	a.mu.Unlock()
+	for _, leave := range leaves {
+		leave()
+	}
+	a.part()
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"portward/internal/deadman"
+	"portward/internal/page"
+	"portward/internal/wire"
+	"portward/internal/xpcpeer"
+	"portward/launchd"
+)
+
+// answerWithin bounds one attempt to check in. A supervisor that is being
+// replaced is waited for in the next attempt.
+const answerWithin = 5 * time.Second
+
+// checkIn connects to the supervisor and stays connected until ctx ends: a
+// supervisor that crashed or was replaced is checked in with again. It answers
+// the terms of the first check-in.
+func (n *netchild) checkIn(ctx context.Context) (wire.Terms, error) {
+	again := make(chan struct{}, 1)
+	wake := func() {
+		select {
+		case again <- struct{}{}:
+		default:
+		}
+	}
+	cfg := xpcpeer.Config{
+		Policy: n.isSupervisor,
+		Log:    n.log,
+		Events: xpcpeer.Events{
+			Message:     n.fromSupervisor,
+			Interrupted: func(*xpcpeer.Conn) { wake() },
+			Invalid:     func(*xpcpeer.Conn, error) { wake() },
+		},
+	}
+	first := make(chan wire.Terms, 1)
+	go func() {
+		for told := false; ctx.Err() == nil; {
+			terms, err := n.checkInOnce(ctx, cfg)
+			if err != nil {
+				n.log("check-in: %v", err)
+				select {
+				case <-ctx.Done():
+				case <-time.After(100 * time.Millisecond):
+				}
+				continue
+			}
+			if !told {
+				told = true
+				first <- terms
+			}
+			select {
+			case <-ctx.Done():
+			case <-again:
+			}
+		}
+	}()
+	select {
+	case t := <-first:
+		return t, nil
+	case <-ctx.Done():
+		return wire.Terms{}, ctx.Err()
+	}
+}
+
+// checkInOnce makes a connection of its own, so that nothing of an earlier
+// attempt can be taken for its answer.
+func (n *netchild) checkInOnce(ctx context.Context, cfg xpcpeer.Config) (wire.Terms, error) {
+	n.mu.Lock()
+	old := n.supervisor
+	n.mu.Unlock()
+	if old != nil {
+		old.Close()
+	}
+	c := xpcpeer.Dial(n.transport, launchd.CheckInService, cfg)
+	n.mu.Lock()
+	n.supervisor = c
+	n.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	d, err := c.Call(ctx, wire.CheckIn{Life: n.p.Life, Build: n.p.Build, Min: wire.VersionMin, Max: wire.VersionMax}.Dict())
+	if err != nil {
+		return wire.Terms{}, err
+	}
+	defer d.Close()
+	terms, err := wire.ParseTerms(d)
+	if err != nil {
+		return wire.Terms{}, err
+	}
+	if err := n.heart.take(terms); err != nil {
+		return wire.Terms{}, err
+	}
+	n.logins.set(terms.Sessions)
+	return terms, nil
+}
+
+// isSupervisor is netchild's policy for the process that answers at the
+// check-in name: root, or whoever runs the whole product.
+func (n *netchild) isSupervisor(ev *xpcpeer.Evidence) error {
+	if ev.UID == 0 {
+		return nil
+	}
+	return n.sealed(ev, launchd.Supervisor)
+}
+
+func (n *netchild) fromSupervisor(c *xpcpeer.Conn, m *xpcpeer.Message) {
+	s, err := wire.ParseSessions(m.Dict())
+	if err != nil {
+		n.log("supervisor: %v", err)
+		return
+	}
+	n.logins.set(s.Sessions)
+}
+
+// A heart is what the kernel watches: beats of the hub's loop, shown to the
+// supervisor on the page that it handed over.
+type heart struct {
+	mu    sync.Mutex
+	timer *deadman.Timer
+	page  *page.Page
+}
+
+// take arms the timers on the terms' page and sends this process's last words
+// to the terms' stacks. It takes the handles.
+func (h *heart) take(t wire.Terms) error {
+	defer t.Page.Close()
+	defer t.Stacks.Close()
+	if f, ok := t.Stacks.File(); ok {
+		if err := debug.SetCrashOutput(f, debug.CrashOptions{}); err != nil {
+			return fmt.Errorf("crash output: %w", err)
+		}
+	}
+	f, ok := t.Page.File()
+	if !ok {
+		return nil
+	}
+	pg, err := page.Open(f, deadman.Words)
+	if err != nil {
+		return fmt.Errorf("the progress page: %w", err)
+	}
+	timer, err := deadman.Arm(t.HangLimit, t.HangGrace, pg)
+	if errors.Is(err, errors.ErrUnsupported) {
+		pg.Close()
+		return nil
+	}
+	if err != nil {
+		pg.Close()
+		return err
+	}
+	h.mu.Lock()
+	oldTimer, oldPage := h.timer, h.page
+	h.timer, h.page = timer, pg
+	h.mu.Unlock()
+	if oldTimer != nil {
+		oldTimer.Disarm()
+		oldPage.Close()
+	}
+	return nil
+}
+
+// beat is called by the hub's loop when it finished an item.
+func (n *netchild) beat() {
+	n.heart.mu.Lock()
+	defer n.heart.mu.Unlock()
+	if n.heart.timer != nil {
+		n.heart.timer.Beat()
+	}
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"portward/internal/wire"
+	"portward/internal/xpcpeer"
+	"portward/launchd"
+)
+
+// newLoginWithin is how long a peer of an unknown user waits at the door for
+// its login to become known: its agent may be quicker than the news of it.
+const newLoginWithin = 2 * time.Second
+
+// logins is who is logged in, as the supervisor tells it.
+type logins struct {
+	mu      sync.Mutex
+	list    []wire.SessionInfo
+	changed chan struct{} // closed and replaced at each change
+}
+
+func newLogins() *logins { return &logins{changed: make(chan struct{})} }
+
+func (l *logins) set(list []wire.SessionInfo) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = list
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// find answers whether ok holds for a login now or within ctx.
+func (l *logins) find(ctx context.Context, ok func(wire.SessionInfo) bool) bool {
+	for {
+		l.mu.Lock()
+		list, changed := l.list, l.changed
+		l.mu.Unlock()
+		for _, s := range list {
+			if ok(s) {
+				return true
+			}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// has answers whether uid is logged in as session.
+func (l *logins) has(ctx context.Context, session string, uid uint32) bool {
+	return l.find(ctx, func(s wire.SessionInfo) bool { return s.ID == session && s.UID == uint64(uid) })
+}
+
+// mayEnter is the policy of netchild's service: a user who is logged in, and,
+// where the kernel lets netchild see it, an executable that the seal names as
+// an agent.
+func (n *netchild) mayEnter(ev *xpcpeer.Evidence) error {
+	ctx, cancel := context.WithTimeout(context.Background(), newLoginWithin)
+	defer cancel()
+	if !n.logins.find(ctx, func(s wire.SessionInfo) bool { return s.UID == uint64(ev.UID) }) {
+		return fmt.Errorf("uid %d has no session", ev.UID)
+	}
+	return n.sealed(ev, launchd.GUIAgent)
+}
+
+// sealed checks that ev's process runs the executable that the seal calls id.
+// Of a process of another user an unprivileged netchild may not know it (the
+// kernel answers EACCES for /proc/PID/exe); there the uid alone decides.
+func (n *netchild) sealed(ev *xpcpeer.Evidence, id string) error {
+	exe, err := ev.Executable()
+	if err != nil {
+		if n.otherUser(ev) {
+			return nil
+		}
+		return err
+	}
+	defer exe.Close()
+	got, err := n.seal.Identify(exe)
+	if err != nil {
+		return fmt.Errorf("pid %d: %w", ev.PID, err)
+	}
+	if got != id {
+		return fmt.Errorf("pid %d runs %q, not %q", ev.PID, got, id)
+	}
+	return nil
+}

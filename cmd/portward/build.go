@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"portward/internal/bundle"
+	"portward/internal/program"
+	"portward/launchd"
+)
+
+// programs are what a bundle holds.
+var programs = []string{"supervisor", "netchild", "guiagent"}
+
+// findPrograms answers where the bundle's programs are: beside this one if
+// they are all there, else built from this module's source into dir.
+func findPrograms(ctx context.Context, dir string, progress func(string, ...any)) (map[string]string, error) {
+	if self, err := os.Executable(); err == nil {
+		if m, ok := beside(filepath.Dir(self)); ok {
+			return m, nil
+		}
+	}
+	return build(ctx, dir, progress)
+}
+
+func beside(dir string) (map[string]string, bool) {
+	m := map[string]string{}
+	for _, name := range programs {
+		path := filepath.Join(dir, name)
+		if fi, err := os.Stat(path); err != nil || !fi.Mode().IsRegular() {
+			return nil, false
+		}
+		m[name] = path
+	}
+	return m, true
+}
+
+// build compiles the programs, one line of progress each.
+func build(ctx context.Context, dir string, progress func(string, ...any)) (map[string]string, error) {
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "portward").Output()
+	src := strings.TrimSpace(string(out))
+	if err != nil || src == "" {
+		return nil, fmt.Errorf("the programs are not beside this one, and their source is not here: %w\nhint: run this in a clone of portward, with Go installed", errors.Join(err, stderrOf(err)))
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	m := map[string]string{}
+	for i, name := range programs {
+		progress("building %s (%d of %d)", name, i+1, len(programs))
+		began := time.Now()
+		m[name] = filepath.Join(dir, name)
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", m[name], "./cmd/"+name)
+		cmd.Dir = src
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+		cmd.WaitDelay = 5 * time.Second
+		if out, err := cmd.CombinedOutput(); err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			return nil, fmt.Errorf("building %s: %w\n%s", name, err, out)
+		}
+		progress("built %s in %v", name, time.Since(began).Round(100*time.Millisecond))
+	}
+	return m, nil
+}
+
+// stderrOf answers what a command that failed wrote.
+func stderrOf(err error) error {
+	var ee *exec.ExitError
+	if errors.As(err, &ee) && len(ee.Stderr) > 0 {
+		return errors.New(strings.TrimSpace(string(ee.Stderr)))
+	}
+	return nil
+}
+
+// install makes the bundle under root.
+func install(root string, from map[string]string, progress func(string, ...any)) error {
+	progress("making the bundle")
+	_, err := bundle.Build(program.BundleDir(root), from, launchd.Files(), program.Build(), func(string) {})
+	return err
+}

@@ -1,0 +1,81 @@
+// Command portward is the tool for people: it runs the whole product on this
+// machine, pokes it, asks it and explains what happened. It must never do
+// anything that the product in production would need.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"portward/internal/program"
+)
+
+const usage = `usage: portward VERB [flags]
+
+  up        run the whole product here until Ctrl-C
+  status    show the jobs and logins of the running one
+  poke      make one of its processes fail
+  explain   tell why each of its processes was started again
+  version   print the build
+
+portward VERB --help tells more.
+`
+
+// verbs in the order of the usage text.
+var verbs = map[string]func(args []string) (int, error){
+	"up":      up,
+	"status":  showStatus,
+	"poke":    poke,
+	"explain": explain,
+	"version": func([]string) (int, error) { fmt.Println("portward", program.Build()); return 0, nil },
+}
+
+func main() {
+	os.Exit(program.Main("portward", func() (int, error) {
+		if len(os.Args) < 2 {
+			fmt.Fprint(os.Stderr, usage)
+			return program.ExitUsage, nil
+		}
+		name := os.Args[1]
+		if name == "help" || name == "--help" || name == "-h" {
+			fmt.Print(usage)
+			return program.ExitOK, nil
+		}
+		verb, ok := verbs[name]
+		if !ok {
+			fmt.Fprint(os.Stderr, usage)
+			return program.ExitUsage, fmt.Errorf("no verb %q", name)
+		}
+		code, err := verb(os.Args[2:])
+		if errors.Is(err, flag.ErrHelp) {
+			return program.ExitOK, nil
+		}
+		return code, err
+	}))
+}
+
+// newFlags answers a flag set whose faults are errors and whose help is text.
+func newFlags(verb, text string) *flag.FlagSet {
+	fs := flag.NewFlagSet(verb, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {}
+	fs.String("root", "", "")
+	return fs
+}
+
+// parse reads the command line; with --help it prints text and answers
+// flag.ErrHelp.
+func parse(fs *flag.FlagSet, args []string, text string) error {
+	err := fs.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Print(text)
+		return flag.ErrHelp
+	}
+	if err != nil {
+		return fmt.Errorf("%w\nhint: portward %s --help", err, fs.Name())
+	}
+	return nil
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"portward/internal/program"
+)
+
+// marker is the file that says a directory is a root of ours: only what
+// carries it is ever cleaned.
+const marker = ".portward"
+
+// kept survives from one `up` to the next: the viewer's certificate and token.
+const kept = "state"
+
+// defaultRoot answers where `up` runs when it is not told.
+func defaultRoot() (string, error) {
+	if os.Geteuid() == 0 {
+		return "/var/lib/portward-up", nil
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("%w\nhint: say where with --root DIR", err)
+	}
+	return filepath.Join(dir, "portward"), nil
+}
+
+// resolveRoot answers the absolute root: the flag's or the default.
+func resolveRoot(flag string) (string, error) {
+	if flag == "" {
+		return defaultRoot()
+	}
+	return filepath.Abs(flag)
+}
+
+// A rootLock is the right to run on a root, held until the process ends.
+type rootLock struct {
+	dir string
+	f   *os.File
+}
+
+// takeRoot makes dir a root, locks it, and removes what an earlier `up` left.
+func takeRoot(dir string) (*rootLock, error) {
+	mode := fs.FileMode(0o700)
+	if os.Geteuid() == 0 {
+		mode = 0o711
+	}
+	if err := os.MkdirAll(dir, mode); err != nil {
+		return nil, err
+	}
+	if err := mayOwn(dir); err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(dir, mode); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, marker), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		b := make([]byte, 16)
+		n, _ := f.Read(b)
+		f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("another `portward up` (pid %s) runs on %s\nhint: stop it, or use another directory with --root DIR", strings.TrimSpace(string(b[:n])), dir)
+		}
+		return nil, fmt.Errorf("locking %s: %w", f.Name(), err)
+	}
+	l := &rootLock{dir, f}
+	if err := errors.Join(f.Truncate(0), writeAt(f, strconv.Itoa(os.Getpid())+"\n"), l.clean()); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func writeAt(f *os.File, s string) error {
+	_, err := f.WriteAt([]byte(s), 0)
+	return err
+}
+
+// mayOwn refuses a directory that holds something and is no root of ours, that
+// belongs to somebody else, or that the product's users could not reach.
+func mayOwn(dir string) error {
+	fi, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if st := fi.Sys().(*syscall.Stat_t); int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("%s belongs to uid %d, not to you (uid %d)\nhint: use another directory with --root DIR", dir, st.Uid, os.Geteuid())
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(filepath.Join(dir, marker)); len(entries) > 0 && err != nil {
+		return fmt.Errorf("%s holds files and was not made by `portward up`\nhint: use an empty or a new directory", dir)
+	}
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	for p := filepath.Dir(dir); ; p = filepath.Dir(p) {
+		if fi, err := os.Stat(p); err != nil {
+			return err
+		} else if fi.Mode()&0o001 == 0 {
+			return fmt.Errorf("%s cannot be entered by other users, and as root netchild and the agents are other users\nhint: use a directory below /var/lib or /tmp", p)
+		}
+		if p == "/" || p == "." {
+			return nil
+		}
+	}
+}
+
+// clean removes everything in the root but what is kept.
+func (l *rootLock) clean() error {
+	entries, err := os.ReadDir(l.dir)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		if e.Name() != marker && e.Name() != kept {
+			errs = append(errs, os.RemoveAll(filepath.Join(l.dir, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// leave removes what only a running `up` needs. Evidence, logs and status
+// stay, so that explain has something to say.
+func (l *rootLock) leave() error {
+	var errs []error
+	for _, dir := range []string{program.RunDir(l.dir), filepath.Join(l.dir, "private"), filepath.Join(l.dir, "build")} {
+		errs = append(errs, os.RemoveAll(dir))
+	}
+	return errors.Join(append(errs, l.f.Close())...)
+}

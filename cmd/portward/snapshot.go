@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"portward/internal/jobs"
+	"portward/internal/program"
+	"portward/internal/status"
+)
+
+// A snapshot is the running product at one moment; `status --json` prints it.
+// Its names are a promise.
+type snapshot struct {
+	Version  int           `json:"version"`
+	Time     time.Time     `json:"time"`
+	Root     string        `json:"root"`
+	Viewer   string        `json:"viewer"` // the page's address, without its token
+	Jobs     []jobView     `json:"jobs"`
+	Sessions []sessionView `json:"sessions"`
+	Held     string        `json:"held,omitempty"` // why netchild is held and until when
+}
+
+type jobView struct {
+	Label    string  `json:"label"`
+	State    string  `json:"state"`
+	Life     uint64  `json:"life"`
+	PID      int     `json:"pid,omitempty"`
+	UptimeS  float64 `json:"uptime_s,omitempty"`
+	Restarts uint64  `json:"restarts"`
+	Verdict  string  `json:"verdict,omitempty"` // on the last death
+}
+
+type sessionView struct {
+	ID        string  `json:"id"`
+	Frames    uint64  `json:"frames"`
+	FPS       float64 `json:"fps"` // at the moment
+	Gaps      uint64  `json:"gaps"`
+	LastGapMS float64 `json:"last_gap_ms"`
+	Broken    bool    `json:"broken"` // a gap is open
+
+	gaps []time.Duration
+}
+
+// snapshot asks the engine, the status file and the counters.
+func (w *world) snapshot() snapshot {
+	s := snapshot{Version: reportVersion, Time: time.Now(), Root: w.o.root, Viewer: "https://" + w.viewer + "/", Jobs: []jobView{}, Sessions: []sessionView{}}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	st, _ := status.Read(program.StatusPath(w.o.root))
+	list, _ := w.engine.List(ctx)
+	for _, j := range list {
+		s.Jobs = append(s.Jobs, viewJob(j, st))
+	}
+	if c := st.NetChild; c.State == status.Held {
+		s.Held = c.Reason + "; the next attempt at " + c.HeldUntil.Local().Format("15:04:05")
+	}
+	for _, p := range w.people.sessions {
+		if r, ok := w.lent.read(p.ID); ok {
+			v := sessionView{ID: p.ID, Frames: r.Frames, Gaps: r.Gaps, Broken: r.Open, gaps: r.Latest, FPS: w.rate(p.ID, r.Frames)}
+			if n := len(r.Latest); n > 0 {
+				v.LastGapMS = ms(r.Latest[n-1])
+			}
+			s.Sessions = append(s.Sessions, v)
+		}
+	}
+	return s
+}
+
+func viewJob(j jobs.State, st status.Status) jobView {
+	v := jobView{Label: string(j.Target), State: j.Status.String(), Life: j.Life, PID: j.PID, Restarts: j.Restarts}
+	if j.PID != 0 {
+		v.UptimeS = round(time.Since(j.Since).Seconds(), 10)
+	}
+	if j.Last != nil {
+		v.Verdict = j.Last.String()
+	}
+	if j.Target == netchildTarget && st.NetChild.Verdict != nil {
+		v.Verdict = st.NetChild.Verdict.Class
+	}
+	return v
+}
+
+// A rate is frames per second over the last second or so.
+type rate struct {
+	at     time.Time
+	frames uint64
+	fps    float64
+}
+
+func (w *world) rate(session string, frames uint64) float64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := w.rates[session]
+	now := time.Now()
+	if r == nil {
+		w.rates[session] = &rate{now, frames, 0}
+		return 0
+	}
+	if d := now.Sub(r.at); d >= time.Second {
+		r.fps = round(float64(frames-r.frames)/d.Seconds(), 10)
+		r.at, r.frames = now, frames
+	}
+	return r.fps
+}

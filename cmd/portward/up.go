@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"portward/internal/program"
+)
+
+const upUsage = `usage: portward up [flags]
+
+Runs the whole product here: builds its programs, makes a bundle, starts the
+embedded job engine and plays logins, until Ctrl-C. Nothing is written outside
+the root directory and Go's caches; a later up cleans what an earlier one left.
+
+  --root DIR          where (default: portward in the user's cache directory,
+                      as root /var/lib/portward-up)
+  --sessions N        logins to play (default 2, at most 32)
+  --source KIND       auto, testcard, static or x11: what the logins show
+                      (default auto: X11 where DISPLAY answers)
+  --displays :1,:2    the X display of each login; implies --source x11
+  --for DURATION      stop after so long, counted from the supervisor's start
+  --json              one JSON report on stdout at the end, and nothing else
+  --listen ADDR       the viewer's address (default 127.0.0.1:8443, or any free
+                      port where that is taken)
+  --idle D            netchild leaves after so long without a viewer
+                      (default: never)
+  --healthy D         netchild's healthy stretch: a death after it is not a
+                      fast one (default 10s)
+  --hang D            how long netchild may stand still (default 3s)
+
+Exits 0 only if every login streamed: netchild released a frame of it.
+The report: {version, jobs: [{label, state, lives, restarts}],
+sessions: [{id, frames, fps, gaps_ms}]}; see docs/processes.md.
+`
+
+// maxSessions is how many logins are played at most.
+const maxSessions = 32
+
+// upOptions is the command line.
+type upOptions struct {
+	root     string
+	sessions int
+	source   string
+	displays []string
+	duration time.Duration
+	json     bool
+	listen   string // empty: the default
+	idle     time.Duration
+	healthy  time.Duration
+	hang     time.Duration
+}
+
+func parseUp(args []string) (upOptions, error) {
+	o := upOptions{}
+	fs := newFlags("up", upUsage)
+	fs.IntVar(&o.sessions, "sessions", 2, "")
+	fs.StringVar(&o.source, "source", "auto", "")
+	displays := fs.String("displays", "", "")
+	fs.DurationVar(&o.duration, "for", 0, "")
+	fs.BoolVar(&o.json, "json", false, "")
+	fs.StringVar(&o.listen, "listen", "", "")
+	fs.DurationVar(&o.idle, "idle", 0, "")
+	fs.DurationVar(&o.healthy, "healthy", 0, "")
+	fs.DurationVar(&o.hang, "hang", 0, "")
+	if err := parse(fs, args, upUsage); err != nil {
+		return o, err
+	}
+	if *displays != "" {
+		o.displays = strings.Split(*displays, ",")
+	}
+	given := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	switch {
+	case fs.NArg() > 0:
+		return o, fmt.Errorf("up takes no argument %q", fs.Arg(0))
+	case o.sessions < 1 || o.sessions > maxSessions:
+		return o, fmt.Errorf("--sessions %d: between 1 and %d", o.sessions, maxSessions)
+	case o.duration < 0 || o.idle < 0 || o.healthy < 0 || o.hang < 0:
+		return o, errors.New("a duration cannot be negative")
+	case given["for"] && o.duration == 0:
+		return o, errors.New("--for 0s: how long then?")
+	}
+	if len(o.displays) > 0 {
+		if given["source"] && o.source != "x11" {
+			return o, fmt.Errorf("--displays and --source %s contradict each other", o.source)
+		}
+		if !given["sessions"] {
+			o.sessions = len(o.displays)
+		}
+		if len(o.displays) != o.sessions {
+			return o, fmt.Errorf("%d displays for %d sessions", len(o.displays), o.sessions)
+		}
+		o.source = "x11"
+	}
+	switch o.source {
+	case "auto", "testcard", "static", "x11":
+	default:
+		return o, fmt.Errorf("--source %q: auto, testcard, static or x11", o.source)
+	}
+	var err error
+	o.root, err = resolveRoot(fs.Lookup("root").Value.String())
+	return o, err
+}
+
+func up(args []string) (int, error) {
+	o, err := parseUp(args)
+	if err != nil {
+		return program.ExitUsage, err
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer cancel()
+	lock, err := takeRoot(o.root)
+	if err != nil {
+		return program.ExitAgain, err
+	}
+	w := &world{o: o, show: newScreen(o.json, term.IsTerminal(int(os.Stdout.Fd())))}
+	rep, err := w.run(ctx)
+	cancel() // a second Ctrl-C is not held back by the stop
+	err = errors.Join(err, lock.leave())
+	if o.json {
+		if werr := rep.write(os.Stdout); err == nil {
+			err = werr
+		}
+	}
+	switch {
+	case err != nil:
+		return program.ExitInternal, err
+	case !rep.streamed():
+		return program.ExitAgain, errors.New("not every login streamed\nhint: portward explain; the logs are in " + o.root + "/log")
+	}
+	return program.ExitOK, nil
+}

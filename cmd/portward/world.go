@@ -1,0 +1,303 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"portward/internal/bundle"
+	"portward/internal/capture"
+	"portward/internal/config"
+	"portward/internal/evidence"
+	"portward/internal/jobs"
+	"portward/internal/program"
+	"portward/internal/status"
+	"portward/internal/xpcpeer"
+	"portward/launchd"
+)
+
+// stopWithin is how long everything may take to stop in order.
+const stopWithin = 30 * time.Second
+
+// A world is the whole product, running.
+type world struct {
+	o      upOptions
+	show   *screen
+	people people
+	engine *jobs.Embedded
+	viewer string // host:port
+	lent   *lent  // descriptors that jobs inherit from here
+	seen   *evidence.Store
+
+	mu    sync.Mutex
+	began time.Time // the supervisor was up
+	rates map[string]*rate
+}
+
+// run makes the world, lives in it until ctx ends or its time is up, and takes
+// it down. The report tells what was.
+func (w *world) run(ctx context.Context) (report, error) {
+	w.rates = map[string]*rate{}
+	if err := w.make(ctx); err != nil {
+		return newReport(snapshot{}, 0), err
+	}
+	stopLog, err := w.remember()
+	if err != nil {
+		return newReport(snapshot{}, 0), err
+	}
+	door, err := w.openControl()
+	if err != nil {
+		return newReport(snapshot{}, 0), errors.Join(err, w.close())
+	}
+	err = w.live(ctx)
+	s := w.snapshot()
+	d := time.Duration(0)
+	if !w.began.IsZero() {
+		d = time.Since(w.began)
+	}
+	w.show.say("stopping")
+	err = errors.Join(err, door.Close(), w.close())
+	stopLog()
+	w.show.end()
+	return newReport(s, d), err
+}
+
+// make does everything up to the running engine; nothing is started yet.
+func (w *world) make(ctx context.Context) error {
+	root := w.o.root
+	if w.o.source == "x11" && len(w.o.displays) == 0 && os.Getenv("DISPLAY") == "" {
+		return errors.New("--source x11 without a display\nhint: set DISPLAY or give --displays")
+	}
+	from, err := findPrograms(ctx, filepath.Join(root, "build"), w.show.say)
+	if err != nil {
+		return err
+	}
+	if err := install(root, from, w.show.say); err != nil {
+		return fmt.Errorf("the bundle: %w", err)
+	}
+	if w.people, err = newPeople(w.o.sessions); err != nil {
+		return err
+	}
+	if err := w.furnish(); err != nil {
+		return err
+	}
+	port, err := listenViewer(w.o.listen, w.show.say)
+	if err != nil {
+		return err
+	}
+	w.viewer = port.addr
+	w.lent = newLent()
+	w.engine, err = jobs.NewEmbedded(jobs.Options{
+		Prefix: launchd.Prefix, Root: root, RunDir: program.RunDir(root),
+		BindService: func(name string) (*os.File, error) {
+			return xpcpeer.BindUnix(program.RunDir(root), name, w.people.socketMode)
+		},
+		SocketAddr: func(jobs.Target, string, string) string { return port.release() },
+		Users:      w.people.account,
+		Descriptors: func(t jobs.Target, life uint64) ([]jobs.NamedFile, error) {
+			return w.lent.descriptors(t, w.engine)
+		},
+		Environ:  environ(),
+		StopLast: []string{launchd.NetChild, launchd.Supervisor},
+		Log:      w.show.note,
+	})
+	return err
+}
+
+// environ is what every job starts from: nothing of the caller's but where
+// programs and temporary files are found.
+func environ() []string {
+	return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "GOTRACEBACK=all"}
+}
+
+// furnish makes the directories and files that the programs expect under root.
+func (w *world) furnish() error {
+	root, p := w.o.root, w.people
+	dirs := []struct {
+		path string
+		mode os.FileMode
+		uid  uint32
+	}{
+		{program.RunDir(root), 0o711, p.self},
+		{filepath.Join(root, "etc"), 0o755, p.self},
+		{filepath.Join(root, "log"), 0o711, p.self},
+		{filepath.Join(root, "status"), 0o755, p.self},
+		{filepath.Join(root, "private"), 0o711, p.self},
+		{filepath.Join(root, "state"), 0o711, p.self},
+		{filepath.Join(root, "state", "netchild"), 0o700, p.netchild},
+		{program.EvidenceDir(root), 0o700, p.self},
+		{program.PrivateDir(root, string(netchildTarget)), 0o700, p.netchild},
+		{program.PrivateDir(root, string(supervisorTarget)), 0o700, p.self},
+	}
+	for _, s := range p.sessions {
+		dirs = append(dirs, struct {
+			path string
+			mode os.FileMode
+			uid  uint32
+		}{program.PrivateDir(root, string(agentTarget(s.ID))), 0o700, s.UID})
+	}
+	for _, d := range dirs {
+		if err := makeDir(d.path, d.mode, d.uid); err != nil {
+			return err
+		}
+	}
+	cfg := config.Default()
+	cfg.Idle = config.Duration(w.o.idle)
+	if w.o.healthy > 0 {
+		cfg.Healthy = config.Duration(w.o.healthy)
+	}
+	if w.o.hang > 0 {
+		cfg.HangLimit = config.Duration(w.o.hang)
+	}
+	b, err := cfg.Marshal()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(config.Path(root), b, 0o644); err != nil {
+		return err
+	}
+	_, err = config.Load(root) // a flag beyond the limits is told here
+	return err
+}
+
+func makeDir(path string, mode os.FileMode, uid uint32) error {
+	if err := os.MkdirAll(path, mode); err != nil {
+		return err
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	// What is kept from an earlier run belongs to this run's netchild.
+	return filepath.WalkDir(path, func(p string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(p, int(uid), int(uid))
+	})
+}
+
+// live starts the jobs and logs the people in, then shows what happens.
+func (w *world) live(ctx context.Context) error {
+	lay := bundle.Layout(program.BundleDir(w.o.root))
+	if err := w.engine.Bootstrap(ctx, "system", filepath.Join(lay.LaunchDaemons(), launchd.Supervisor+".plist")); err != nil {
+		return fmt.Errorf("the supervisor's job: %w", err)
+	}
+	if err := w.awaitSupervisor(ctx); err != nil {
+		return err
+	}
+	if err := w.engine.Bootstrap(ctx, "gui", filepath.Join(lay.LaunchAgents(), launchd.GUIAgent+".plist")); err != nil {
+		return fmt.Errorf("the agents' job: %w", err)
+	}
+	for i, s := range w.people.sessions {
+		s.Env = w.sessionEnv(i)
+		if err := w.lent.counters(s.ID); err != nil {
+			return err
+		}
+		if err := w.engine.Login(s); err != nil {
+			return fmt.Errorf("login %s: %w", s.ID, err)
+		}
+	}
+	return w.watch(ctx)
+}
+
+// sessionEnv is what a login adds to its jobs' environment.
+func (w *world) sessionEnv(i int) []string {
+	env := []string{"PORTWARD_SOURCE=" + w.o.source}
+	display := os.Getenv("DISPLAY")
+	if len(w.o.displays) > 0 {
+		display = w.o.displays[i]
+	}
+	if display != "" && w.o.source != "testcard" {
+		env = append(env, "DISPLAY="+display)
+		if x := os.Getenv("XAUTHORITY"); x != "" {
+			env = append(env, "XAUTHORITY="+x)
+		}
+		if w.o.source == "auto" && !capture.Answers(display) {
+			w.show.say("display %s does not answer; login %s shows the test card", display, w.people.sessions[i].ID)
+		}
+	}
+	return env
+}
+
+// awaitSupervisor waits until the supervisor has published its status, or has
+// died too often to hope for it.
+func (w *world) awaitSupervisor(ctx context.Context) error {
+	w.show.say("waiting for the supervisor")
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	news, err := status.Watch(ctx, program.StatusPath(w.o.root))
+	if err != nil {
+		return err
+	}
+	events, err := w.engine.Watch(ctx)
+	if err != nil {
+		return err
+	}
+	for deaths := 0; ; {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the supervisor did not come up: %w", ctx.Err())
+		case _, ok := <-news:
+			if ok {
+				w.mu.Lock()
+				w.began = time.Now()
+				w.mu.Unlock()
+				return nil
+			}
+			news = nil
+		case ev := <-events:
+			if ev.Target == supervisorTarget && (ev.Kind == jobs.StartFailed || ev.Kind == jobs.Exited) {
+				if deaths++; deaths == 3 {
+					return fmt.Errorf("the supervisor does not start (%v %s)\nhint: see %s", ev.Exit, ev.Err, filepath.Join(w.o.root, "log", "supervisor.log"))
+				}
+			}
+		}
+	}
+}
+
+// close takes everything down in order: agents, netchild, the supervisor.
+func (w *world) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
+	err := w.engine.Close(ctx)
+	w.lent.close()
+	return err
+}
+
+// A port is the viewer's, held from the command line's check until the engine
+// takes it over.
+type port struct {
+	addr string
+	l    net.Listener
+}
+
+// listenViewer makes sure of the viewer's port before anything is started.
+func listenViewer(addr string, say func(string, ...any)) (*port, error) {
+	asked := addr
+	if asked == "" {
+		asked = "127.0.0.1:8443"
+	}
+	l, err := net.Listen("tcp", asked)
+	if err != nil && addr == "" {
+		say("%s is taken; the viewer gets another port", asked)
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the viewer's port: %w\nhint: --listen 127.0.0.1:0 takes any free one", err)
+	}
+	return &port{l.Addr().String(), l}, nil
+}
+
+// release lets the port go, for the engine to take at once.
+func (p *port) release() string {
+	p.l.Close()
+	return p.addr
+}

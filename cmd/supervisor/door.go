@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"portward/internal/deadman"
+	"portward/internal/page"
+	"portward/internal/watchdog"
+	"portward/internal/wire"
+	"portward/internal/xpcpeer"
+	"portward/launchd"
+)
+
+// openDoor listens for check-ins. Only the process that the engine runs as
+// netchild, from the executable that the seal names, gets in.
+func (s *supervisor) openDoor() (*xpcpeer.Listener, error) {
+	return xpcpeer.Listen(s.p.Transport(), launchd.CheckInService, xpcpeer.Config{
+		Policy:   s.isNetchild,
+		MaxPeers: 8,
+		Log:      s.log,
+		Accept: func(c *xpcpeer.Conn) (xpcpeer.Events, error) {
+			return xpcpeer.Events{Message: s.message, Invalid: s.gone}, nil
+		},
+	})
+}
+
+// isNetchild is the door's policy.
+func (s *supervisor) isNetchild(ev *xpcpeer.Evidence) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	st, err := s.engine.State(ctx, netchild)
+	if err != nil {
+		return err
+	}
+	if st.PID == 0 || st.PID != ev.PID {
+		return fmt.Errorf("pid %d is not netchild, which is pid %d", ev.PID, st.PID)
+	}
+	exe, err := ev.Executable()
+	if err != nil {
+		return err
+	}
+	defer exe.Close()
+	id, err := s.seal.Identify(exe)
+	if err != nil {
+		return err
+	}
+	if id != launchd.NetChild {
+		return fmt.Errorf("pid %d runs %q, not %q", ev.PID, id, launchd.NetChild)
+	}
+	return nil
+}
+
+// message acts on what netchild says; anything out of order ends the connection.
+func (s *supervisor) message(c *xpcpeer.Conn, m *xpcpeer.Message) {
+	life, greeted := c.Value().(watchdog.Life)
+	phase := wire.PhaseFresh
+	if greeted {
+		phase = wire.PhaseGreeted
+	}
+	kind, err := wire.KindOf(m.Dict())
+	if err != nil || !wire.Permit(wire.RoleNetchild, phase, kind) {
+		s.turnAway(c, m, wire.CodeNotPermitted, fmt.Errorf("%q when %v", kind, phase))
+		return
+	}
+	switch kind {
+	case wire.KindCheckIn:
+		s.checkIn(c, m)
+	case wire.KindGoodbye:
+		if g, err := wire.ParseGoodbye(m.Dict()); err == nil {
+			s.dog.Goodbye(life, g.Reason)
+		}
+	case wire.KindBeat:
+		s.dog.Beat(life)
+	}
+}
+
+func (s *supervisor) checkIn(c *xpcpeer.Conn, m *xpcpeer.Message) {
+	in, err := wire.ParseCheckIn(m.Dict())
+	if err != nil {
+		s.turnAway(c, m, wire.CodeMalformed, err)
+		return
+	}
+	version, err := wire.Negotiate(in.Min, in.Max)
+	if err != nil {
+		s.turnAway(c, m, wire.CodeRelaunch, err)
+		return
+	}
+	life := watchdog.Life(in.Life)
+	if err := s.dog.CheckedIn(life); err != nil {
+		s.turnAway(c, m, wire.CodeInternal, fmt.Errorf("life %d: %w", life, err))
+		return
+	}
+	c.SetValue(life) // from here on, the connection's end is news for the dog
+	w, err := s.watch(c, life)
+	if err != nil {
+		s.turnAway(c, m, wire.CodeInternal, fmt.Errorf("life %d: %w", life, err))
+		return
+	}
+	s.mu.Lock()
+	sessions := s.sessions
+	s.mu.Unlock()
+	terms := wire.Terms{
+		Version: version, Sessions: sessions,
+		Stacks:    wire.FD(w.stacks),
+		HangLimit: time.Duration(s.cfg.HangLimit), HangGrace: time.Duration(s.cfg.HangGrace), Idle: time.Duration(s.cfg.Idle),
+	}
+	if w.page != nil {
+		terms.Page = wire.FD(w.page.File())
+	}
+	if err := m.Reply(terms.Dict()); err != nil {
+		s.log("check-in of life %d: %v", life, err)
+	}
+	s.log("life %d checked in: pid %d, build %s", life, c.Evidence().PID, in.Build)
+}
+
+// turnAway refuses a message and ends the connection it came on.
+func (s *supervisor) turnAway(c *xpcpeer.Conn, m *xpcpeer.Message, code wire.Code, err error) {
+	s.log("check-in refused (%s): %v", code, err)
+	m.Reply(wire.Refusal{Code: code, Text: err.Error()}.Dict())
+	c.Close()
+}
+
+// watch makes the two memories that life writes to. A life that checks in
+// again gets new ones.
+func (s *supervisor) watch(c *xpcpeer.Conn, life watchdog.Life) (*watched, error) {
+	pg, err := page.New(deadman.Words)
+	if err != nil {
+		return nil, err
+	}
+	stacks, err := deadman.NewStacks()
+	if err != nil {
+		pg.Close()
+		return nil, err
+	}
+	w := &watched{conn: c, page: pg, stacks: stacks}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old := s.lives[life]; old != nil {
+		old.close()
+	}
+	s.lives[life] = w
+	return w, nil
+}
+
+// gone is a check-in connection's last event.
+func (s *supervisor) gone(c *xpcpeer.Conn, err error) {
+	life, ok := c.Value().(watchdog.Life)
+	if !ok {
+		return
+	}
+	s.dog.Lost(life)
+}

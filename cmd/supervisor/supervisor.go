@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"portward/internal/bundle"
+	"portward/internal/config"
+	"portward/internal/evidence"
+	"portward/internal/jobs"
+	"portward/internal/page"
+	"portward/internal/program"
+	"portward/internal/watchdog"
+	"portward/internal/wire"
+	"portward/internal/xpcpeer"
+)
+
+// A supervisor is what the doors and the dog share.
+type supervisor struct {
+	p      *program.Program
+	cfg    config.Config
+	engine jobs.Engine
+	store  *evidence.Store
+	seal   *bundle.Seal
+	dog    *watchdog.Dog
+	log    func(format string, args ...any)
+
+	mu       sync.Mutex
+	lives    map[watchdog.Life]*watched // what each checked-in life writes to
+	sessions []wire.SessionInfo
+}
+
+// A watched life: the connection it checked in on, and the two memories that
+// outlive it.
+type watched struct {
+	conn   *xpcpeer.Conn
+	page   *page.Page
+	stacks *os.File
+}
+
+func (w *watched) close() {
+	w.page.Close()
+	w.stacks.Close()
+}
+
+func now() time.Time { return time.Now() }
+
+// hear forwards the engine's events until ctx ends: lives to the dog, logins
+// to netchild. What was running before this supervisor started is told first.
+func (s *supervisor) hear(ctx context.Context) error {
+	events, err := s.engine.Watch(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.refreshSessions(ctx); err != nil {
+		return err
+	}
+	if st, err := s.engine.State(ctx, netchild); err == nil && st.PID != 0 {
+		s.dog.Started(watchdog.Life(st.Life), st.PID)
+	}
+	go func() {
+		for ev := range events {
+			s.event(ctx, ev)
+		}
+	}()
+	return nil
+}
+
+func (s *supervisor) event(ctx context.Context, ev jobs.Event) {
+	switch ev.Kind {
+	case jobs.SessionOpened, jobs.SessionClosed:
+		if err := s.refreshSessions(ctx); err != nil {
+			s.log("sessions: %v", err)
+		}
+		return
+	case jobs.Overflow:
+		// Events were lost: only a fresh start knows the truth again.
+		s.log("the engine's events overflowed")
+		program.Deadline(0)
+		return
+	}
+	if ev.Target != netchild {
+		return
+	}
+	life := watchdog.Life(ev.Life)
+	switch ev.Kind {
+	case jobs.Started:
+		s.dog.Started(life, ev.PID)
+	case jobs.StartFailed:
+		s.dog.StartFailed(life, errors.New(ev.Err))
+	case jobs.Exited:
+		s.dog.Exited(life, watchdog.Exit{Code: ev.Exit.Code, Signal: ev.Exit.Signal, CPU: ev.Exit.CPU})
+	}
+}
+
+// refreshSessions asks the engine who is logged in and tells every checked-in life.
+func (s *supervisor) refreshSessions(ctx context.Context) error {
+	list, err := s.engine.Sessions(ctx)
+	if err != nil {
+		return err
+	}
+	infos := make([]wire.SessionInfo, len(list))
+	for i, l := range list {
+		infos[i] = wire.SessionInfo{ID: l.ID, UID: uint64(l.UID)}
+	}
+	s.mu.Lock()
+	s.sessions = infos
+	var conns []*xpcpeer.Conn
+	for _, w := range s.lives {
+		conns = append(conns, w.conn)
+	}
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.Send(ctx, wire.Sessions{Sessions: infos}.Dict())
+	}
+	return nil
+}

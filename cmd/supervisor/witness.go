@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"portward/internal/deadman"
+	"portward/internal/evidence"
+	"portward/internal/program"
+	"portward/internal/status"
+	"portward/internal/watchdog"
+)
+
+// engineWithin bounds what the loop asks of the engine: it is deaf meanwhile.
+const engineWithin = 5 * time.Second
+
+// env is the world as the dog sees it.
+func (s *supervisor) env(ctx context.Context) watchdog.Env {
+	within := func(f func(context.Context) error) error {
+		ctx, cancel := context.WithTimeout(ctx, engineWithin)
+		defer cancel()
+		return f(ctx)
+	}
+	return watchdog.Env{
+		Kickstart: func(kill bool) error {
+			return within(func(ctx context.Context) error { return s.engine.Kickstart(ctx, netchild, kill) })
+		},
+		Kill: s.kill,
+		Hold: func(until time.Time) error {
+			return within(func(ctx context.Context) error { return s.engine.Hold(ctx, netchild, until) })
+		},
+		Witness: s.witness,
+		Report:  s.report,
+	}
+}
+
+// kill ends the process of that life, found by the engine's number and not by
+// a remembered pid.
+func (s *supervisor) kill(life watchdog.Life) error {
+	ctx, cancel := context.WithTimeout(context.Background(), engineWithin)
+	defer cancel()
+	st, err := s.engine.State(ctx, netchild)
+	if err != nil {
+		return err
+	}
+	if watchdog.Life(st.Life) != life || st.PID == 0 {
+		return fmt.Errorf("life %d is over", life)
+	}
+	p, err := os.FindProcess(st.PID) // by pidfd where the kernel has it
+	if err != nil {
+		return err
+	}
+	defer p.Release()
+	return p.Signal(syscall.SIGKILL)
+}
+
+// witness keeps what a life left: its last words, how far it had got, and what
+// the machine was doing. It answers what that says of the end.
+func (s *supervisor) witness(life watchdog.Life, d watchdog.Death) watchdog.Evidence {
+	s.mu.Lock()
+	w := s.lives[life]
+	delete(s.lives, life)
+	s.mu.Unlock()
+	ev := watchdog.Evidence{Class: d.Class, Text: d.Text}
+	var blob strings.Builder
+	if w != nil {
+		defer w.close()
+		stacks, err := deadman.Stacks(w.stacks)
+		if err != nil {
+			s.log("life %d: %v", life, err)
+		}
+		p := deadman.Read(w.page)
+		now := deadman.Now()
+		if d.Exit != nil && d.Class == watchdog.None {
+			ev.Class, ev.Text = watchdog.Classify(watchdog.Reading(p), *d.Exit, now, stacks)
+		}
+		fmt.Fprintf(&blob, "life %d: %v: %s\n", life, ev.Class, ev.Text)
+		fmt.Fprintf(&blob, "last progress: %v before the end was known, item %d, %v of CPU time by then\n", now-p.Beat, p.Items, p.CPU)
+		blob.WriteString(machine())
+		blob.Write(stacks)
+	}
+	r := evidence.Record{
+		Job: string(netchild), Life: uint64(life), Time: d.At, Class: ev.Class.String(), Text: ev.Text, Uptime: d.Uptime,
+	}
+	if d.Exit != nil {
+		r.Exit = fmt.Sprintf("code %d, signal %d, CPU %v", d.Exit.Code, d.Exit.Signal, d.Exit.CPU)
+	}
+	where, err := s.store.Add(r, []byte(blob.String()))
+	if err != nil {
+		s.log("%v", err)
+	}
+	ev.Where = where
+	s.log("life %d: %v: %s (%s)", life, ev.Class, ev.Text, where)
+	return ev
+}
+
+// machine tells what the machine was doing, proc(5): load and, where the kernel
+// counts it, the share of time that work waited for CPU, memory and disks.
+func machine() string {
+	var b strings.Builder
+	for _, path := range []string{"/proc/loadavg", "/proc/pressure/cpu", "/proc/pressure/memory", "/proc/pressure/io", "/proc/uptime"} {
+		if text, err := os.ReadFile(path); err == nil {
+			fmt.Fprintf(&b, "%s: %s\n", path, strings.ReplaceAll(strings.TrimSpace(string(text)), "\n", "; "))
+		}
+	}
+	return b.String()
+}
+
+// report publishes the dog's status. What could not be written is tried again
+// with the next change.
+func (s *supervisor) report(st watchdog.Status) {
+	out := status.Status{
+		Time:       time.Now(),
+		Supervisor: status.Supervisor{PID: os.Getpid(), Build: s.p.Build},
+		NetChild: status.NetChild{
+			State: status.State(st.State.String()), Life: uint64(st.Life), PID: st.PID, Since: st.Since,
+			Restarts: st.Restarts, Reason: st.Reason,
+		},
+		Payload: status.Payload{State: status.Installed},
+	}
+	if st.Last.Class != watchdog.None {
+		out.NetChild.Verdict = &status.Verdict{Class: st.Last.Class.String(), Text: st.Last.Text, Time: st.Last.At, Life: uint64(st.Last.Life)}
+	}
+	if st.State == watchdog.Held {
+		out.NetChild.HeldUntil, out.NetChild.Next = st.Until, st.Until
+	}
+	if err := status.Write(program.StatusPath(s.p.Root), out); err != nil {
+		s.log("%v", err)
+	}
+}

@@ -1,0 +1,178 @@
+package bundle
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+
+	"howett.net/plist"
+
+	"portward/internal/durable"
+)
+
+// Build makes a bundle at dst, where nothing may be yet, out of executables
+// (name -> path) and property lists (LaunchDaemons/*.plist, LaunchAgents/*.plist)
+// and seals it as that version. Each file is copied to a new inode of mode 0755
+// or 0644 and synced; the seal is written last, so that what a killed Build
+// leaves is no bundle. After an error nothing is left at dst. progress, which
+// may be nil, is told of each file before it is copied.
+func Build(dst string, programs map[string]string, plists fs.FS, version string, progress func(string)) (*Seal, error) {
+	if err := checkVersion(version); err != nil {
+		return nil, fmt.Errorf("bundle: %w", err)
+	}
+	if _, err := os.Lstat(dst); err == nil {
+		return nil, fmt.Errorf("bundle %s: %w", dst, fs.ErrExist)
+	}
+	b := &builder{layout: Layout(dst), progress: progress, seal: &Seal{Version: version}}
+	if err := b.build(programs, plists); err != nil {
+		return nil, errors.Join(fmt.Errorf("bundle %s: %w", dst, err), durable.RemoveAll(dst))
+	}
+	return b.seal, nil
+}
+
+type builder struct {
+	layout   Layout
+	progress func(string)
+	seal     *Seal
+}
+
+func (b *builder) build(programs map[string]string, plists fs.FS) error {
+	if err := b.makeDir("."); err != nil {
+		return err
+	}
+	for _, dir := range []string{"Contents", programsDir, path.Dir(sealFile), libraryDir} {
+		if err := b.makeDir(dir); err != nil {
+			return err
+		}
+	}
+	if err := b.addInfo(); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(programs)) {
+		if err := b.addProgram(name, programs[name]); err != nil {
+			return err
+		}
+	}
+	if err := fs.WalkDir(plists, ".", func(name string, d fs.DirEntry, err error) error {
+		return b.addPlist(plists, name, d, err)
+	}); err != nil {
+		return err
+	}
+	return b.close()
+}
+
+func (b *builder) makeDir(inside string) error {
+	if inside != "." {
+		b.seal.Entries = append(b.seal.Entries, Entry{Path: inside, Type: Dir, Mode: "0755"})
+	}
+	return durable.MkdirAll(b.layout.join(inside), 0o755)
+}
+
+// addInfo writes what macOS wants to know of a bundle before it believes that
+// it is one.
+func (b *builder) addInfo() error {
+	data, err := plist.MarshalIndent(map[string]any{
+		"CFBundleIdentifier":            Identifier,
+		"CFBundleInfoDictionaryVersion": "6.0",
+		"CFBundleExecutable":            "guiagent",
+		"CFBundleName":                  strings.TrimSuffix(Name, ".app"),
+		"CFBundlePackageType":           "APPL",
+		"CFBundleShortVersionString":    b.seal.Version,
+		"CFBundleVersion":               b.seal.Version,
+		"LSUIElement":                   true,
+	}, plist.XMLFormat, "\t")
+	if err != nil {
+		return err
+	}
+	return b.add(infoFile, strings.NewReader(string(data)), Entry{Mode: "0644"})
+}
+
+func (b *builder) addProgram(name, source string) error {
+	if name == "" || strings.ContainsFunc(name, func(c rune) bool { return !isAlphanumeric(c) && c != '-' }) {
+		return fmt.Errorf("program name %q", name)
+	}
+	f, err := os.OpenFile(source, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil {
+		return err
+	} else if !info.Mode().IsRegular() {
+		return fmt.Errorf("program %s: %s is %s", name, source, kindOf(info.Mode()))
+	}
+	return b.add(programsDir+"/"+name, f, Entry{Mode: "0755", Identifier: Identifier + "." + name})
+}
+
+func (b *builder) addPlist(plists fs.FS, name string, d fs.DirEntry, err error) error {
+	if err != nil || name == "." {
+		return err
+	}
+	if d.IsDir() && isPlistDir(name) {
+		return b.makeDir(libraryDir + "/" + name)
+	}
+	if !d.Type().IsRegular() || !isPlistDir(path.Dir(name)) || path.Ext(name) != ".plist" {
+		return fmt.Errorf("%s is not a property list of a daemon or an agent", name)
+	}
+	f, err := plists.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return b.add(libraryDir+"/"+name, f, Entry{Mode: "0644"})
+}
+
+func isPlistDir(name string) bool { return name == "LaunchDaemons" || name == "LaunchAgents" }
+
+// add copies r to inside and completes e by what was copied.
+func (b *builder) add(inside string, r io.Reader, e Entry) error {
+	if b.progress != nil {
+		b.progress(inside)
+	}
+	h := &hashCounter{sum: sha256.New()}
+	mode := fs.FileMode(0o644)
+	if e.Mode == "0755" {
+		mode = 0o755
+	}
+	if err := durable.WriteFrom(b.layout.join(inside), io.TeeReader(r, h), mode); err != nil {
+		return err
+	}
+	e.Path, e.Type, e.Size, e.SHA256 = inside, File, h.size, hex.EncodeToString(h.sum.Sum(nil))
+	b.seal.Entries = append(b.seal.Entries, e)
+	return nil
+}
+
+// close writes the seal, if it is one that ParseSeal reads.
+func (b *builder) close() error {
+	slices.SortFunc(b.seal.Entries, comparePaths)
+	data, err := b.seal.Bytes()
+	if err != nil {
+		return err
+	}
+	if _, err := ParseSeal(data); err != nil {
+		return err
+	}
+	return durable.Write(b.layout.Seal(), data, 0o644)
+}
+
+type hashCounter struct {
+	sum interface {
+		io.Writer
+		Sum([]byte) []byte
+	}
+	size int64
+}
+
+func (h *hashCounter) Write(p []byte) (int, error) {
+	h.size += int64(len(p))
+	return h.sum.Write(p)
+}

@@ -1,0 +1,112 @@
+package capture
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"portward/internal/surface"
+)
+
+// A ledger keeps which part of which slot is out of date. Slots are filled in
+// any order and none of them every time, so each has a region of its own: the
+// damage since it was last filled. A region is one rectangle, the smallest
+// around everything in it.
+type ledger struct {
+	whole surface.Rect
+	wake  chan struct{} // holds a token when fresh or err changed
+
+	mu    sync.Mutex
+	stale []surface.Rect // by slot: damage since it was filled
+	fresh surface.Rect   // damage since any slot was filled
+	err   error          // why the source ended; the first reason stays
+}
+
+// newLedger answers a ledger without slots in which everything is fresh.
+func newLedger(g surface.Geometry) *ledger {
+	return &ledger{whole: g.Bounds(), fresh: g.Bounds(), wake: make(chan struct{}, 1)}
+}
+
+// bind starts again with so many slots, all of them wholly out of date.
+func (l *ledger) bind(slots int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stale = make([]surface.Rect, slots)
+	l.addLocked(l.whole)
+}
+
+// add notes damage; what lies outside the picture does not count.
+func (l *ledger) add(r surface.Rect) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.addLocked(r.Clip(l.whole))
+}
+
+func (l *ledger) addLocked(r surface.Rect) {
+	if r.Empty() {
+		return
+	}
+	for i := range l.stale {
+		l.stale[i] = l.stale[i].Union(r)
+	}
+	l.fresh = l.fresh.Union(r)
+	l.wakeUp()
+}
+
+// take answers what must be drawn to bring the slot up to date and what changed
+// since the last take of any slot, and takes both off the books.
+func (l *ledger) take(slot int) (stale, fresh surface.Rect, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return stale, fresh, l.err
+	}
+	if slot < 0 || slot >= len(l.stale) {
+		return stale, fresh, fmt.Errorf("slot %d of %d is not bound", slot, len(l.stale))
+	}
+	stale, fresh = l.stale[slot], l.fresh
+	l.stale[slot], l.fresh = surface.Rect{}, surface.Rect{}
+	return stale, fresh, nil
+}
+
+// fail ends the source, unless it ended already, and answers why it did.
+func (l *ledger) fail(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		l.err = err
+	}
+	l.wakeUp()
+	return l.err
+}
+
+// wait blocks until there is fresh damage, the source ended, or ctx did. It
+// calls step at each tick meanwhile; a nil tick never comes.
+func (l *ledger) wait(ctx context.Context, tick <-chan time.Time, step func()) error {
+	for {
+		if ready, err := l.ready(); ready || err != nil {
+			return err
+		}
+		select {
+		case <-l.wake:
+		case <-tick:
+			step()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (l *ledger) ready() (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.fresh.Empty(), l.err
+}
+
+func (l *ledger) wakeUp() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,73 @@
+// Package capture knows how what a login sees becomes pixels in buffers it is
+// given, and which part of them changed. It must never know who looks at them:
+// no connection, no frame channel, no peer.
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"portward/internal/surface"
+)
+
+// A Source draws one picture that changes over time into the buffers of a swap
+// chain.
+//
+// Bind, Wait and Fill belong to one goroutine; Invalidate and Close may be
+// called from any, at any time. Once a source failed (ErrGeometry, ErrGone) or
+// was closed (os.ErrClosed), Wait and Fill answer that reason for ever: Close
+// it and open another.
+type Source interface {
+	// Geometry is the picture's size and format; it never changes. Chains are
+	// made from it.
+	Geometry() surface.Geometry
+
+	// Bind hands over the buffers that Fill draws into, in the order of their
+	// slots, and makes everything pending. They stay the caller's, who keeps
+	// them open until Close or the next Bind.
+	Bind([]*surface.Buffer) error
+
+	// Wait answers nil when something changed that no Fill has reported yet,
+	// at once if that is so already.
+	Wait(ctx context.Context) error
+
+	// Fill brings the slot up to date: its whole content is valid afterwards.
+	// The rectangle is what changed since the last Fill of any slot, empty if
+	// nothing did. The caller makes sure that nobody reads the slot meanwhile.
+	Fill(slot int) (surface.Rect, error)
+
+	// Invalidate makes the whole picture pending, for every slot, and wakes
+	// Wait: somebody starts with nothing, or lost a frame.
+	Invalidate()
+
+	// Close ends the source and waits for what it started.
+	Close() error
+}
+
+var (
+	// ErrGeometry says that the picture's size changed: open the source again
+	// and make a new chain.
+	ErrGeometry = errors.New("geometry changed")
+
+	// ErrGone says that the display does not answer (any more): open it again,
+	// with back-off.
+	ErrGone = errors.New("display is gone")
+)
+
+// checkBuffers refuses buffers that do not hold a picture of geometry g or
+// whose slots are not 0, 1, 2... in this order.
+func checkBuffers(g surface.Geometry, buffers []*surface.Buffer) error {
+	if len(buffers) == 0 {
+		return errors.New("no buffers to bind")
+	}
+	for i, b := range buffers {
+		if b.Slot != i {
+			return fmt.Errorf("buffer %d is of slot %d", i, b.Slot)
+		}
+		if len(b.Pix) < g.Size() {
+			return fmt.Errorf("buffer of slot %d has %d bytes, the picture %d", i, len(b.Pix), g.Size())
+		}
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Bounds of a hub.
+const (
+	queueLength = 64          // items waiting for the loop
+	tick        = time.Second // statistics to viewers, and the grain of Idle
+
+	// MaxSessions is how many logins a hub carries at once.
+	MaxSessions = 256
+)
+
+// Sentinels of this room.
+var (
+	ErrStopped = errors.New("the hub has stopped")
+	ErrFull    = errors.New("too many sessions")
+)
+
+// Config is what a Hub needs from outside.
+type Config struct {
+	Beat  func()        // called by the loop after each finished item; may be nil
+	Limit time.Duration // the loop must beat within this; 0: nobody counts
+	Log   func(format string, args ...any)
+}
+
+// A Hub carries frames from sessions to viewers. Its methods may be called
+// before Run; what they ask for happens once Run does.
+type Hub struct {
+	cfg     Config
+	queue   chan *item
+	done    chan struct{} // closed when the loop has ended
+	workers sync.WaitGroup
+	viewers atomic.Int32
+
+	// Owned by the loop.
+	ctx        context.Context
+	sessions   map[string]*session
+	watchers   map[*watcher]struct{}
+	nextIndex  uint16
+	emptySince time.Time
+	waiting    []idleWaiter
+}
+
+// New makes a hub; Run brings it to life.
+func New(cfg Config) *Hub {
+	if cfg.Beat == nil {
+		cfg.Beat = func() {}
+	}
+	if cfg.Log == nil {
+		cfg.Log = func(string, ...any) {}
+	}
+	return &Hub{
+		cfg:      cfg,
+		queue:    make(chan *item, queueLength),
+		done:     make(chan struct{}),
+		sessions: make(map[string]*session),
+		watchers: make(map[*watcher]struct{}),
+	}
+}
+
+// Run is the loop. It returns nil when ctx ends, after every session's
+// goroutine has given back its frame and closed its Frames. It must be called
+// once. It does not wait for a refresh that is still under way.
+func (h *Hub) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	h.ctx, h.emptySince = ctx, time.Now()
+	defer h.workers.Wait()
+	defer close(h.done)
+	defer cancel()
+
+	seconds := time.NewTicker(tick)
+	defer seconds.Stop()
+	beats, stop := asks(h.cfg.Limit / 4)
+	defer stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case it := <-h.queue:
+			if it.run() {
+				h.cfg.Beat()
+			}
+		case <-beats:
+			h.try(func() {})
+		case <-seconds.C:
+			h.try(h.everySecond)
+		}
+	}
+}
+
+// asks ticks every d, or never when d is 0.
+func asks(d time.Duration) (<-chan time.Time, func()) {
+	if d <= 0 {
+		return nil, func() {}
+	}
+	t := time.NewTicker(d)
+	return t.C, t.Stop
+}
+
+func (h *Hub) everySecond() {
+	h.publish()
+	h.checkIdle()
+}
+
+// Do runs f on the loop and waits until it has returned, ctx ends or the hub
+// stops. An f that does not return stops the loop and its beats: that is what
+// fault injection wants.
+func (h *Hub) Do(ctx context.Context, f func()) error {
+	it := newItem(f)
+	if err := h.put(ctx, it); err != nil {
+		return err
+	}
+	select {
+	case <-it.done:
+		return nil
+	case <-ctx.Done():
+		it.abandon()
+		return ctx.Err()
+	case <-h.done:
+		return h.settle(it, ErrStopped)
+	}
+}
+
+// Snapshot answers the state of every session, in the order of their ids.
+func (h *Hub) Snapshot(ctx context.Context) ([]SessionState, error) {
+	var states []SessionState
+	err := h.ask(ctx, func() { states = h.states() })
+	return states, err
+}
+
+// Viewers answers how many viewers are there.
+func (h *Hub) Viewers() int { return int(h.viewers.Load()) }

@@ -1,0 +1,248 @@
+package jobstest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"howett.net/plist"
+
+	"portward/internal/jobs"
+)
+
+// Patience is how long a case waits for what has to happen.
+const Patience = 30 * time.Second
+
+// Harness is an engine to be tested, empty, with what its world looks like.
+// Whoever makes it ends it, by t.Cleanup.
+type Harness struct {
+	Engine jobs.Engine
+	// Login and Logout play the world's users.
+	Login  func(jobs.Session) error
+	Logout func(ctx context.Context, id string) error
+	// Dial connects to a name of MachServices, Addr answers where a key of
+	// Sockets listens.
+	Dial func(service string) (net.Conn, error)
+	Addr func(ctx context.Context, t jobs.Target, key string) (string, error)
+}
+
+// bench is one case's own: the harness and a directory.
+type bench struct {
+	*testing.T
+	Harness
+	ctx    context.Context
+	dir    string
+	events <-chan jobs.Event
+	seen   []jobs.Event
+}
+
+func newBench(t *testing.T, open func(*testing.T) Harness) *bench {
+	ctx, cancel := context.WithTimeout(context.Background(), 4*Patience)
+	t.Cleanup(cancel)
+	b := &bench{T: t, ctx: ctx, dir: t.TempDir(), Harness: open(t)}
+	if err := os.Chmod(b.dir, 0o777); err != nil { // jobs may run as others
+		t.Fatal(err)
+	}
+	for up := filepath.Dir(b.dir); strings.HasPrefix(up, os.TempDir()+"/"); up = filepath.Dir(up) {
+		os.Chmod(up, 0o755)
+	}
+	watch, stop := context.WithCancel(ctx)
+	t.Cleanup(stop)
+	var err error
+	if b.events, err = b.Engine.Watch(watch); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// keys is a plist.
+type keys map[string]any
+
+// write makes a plist of a child that plays role.
+func (b *bench) write(label, role string, more keys) string {
+	b.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	all := keys{
+		"Label": label, "Program": exe, "StandardErrorPath": filepath.Join(b.dir, "stderr"),
+		"EnvironmentVariables": map[string]string{roleVariable: role, notesVariable: b.notes(label), "JOBSTEST_ARG": label},
+	}
+	for k, v := range more {
+		all[k] = v
+	}
+	data, err := plist.Marshal(map[string]any(all), plist.XMLFormat)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return b.file(label+".plist", data)
+}
+
+func (b *bench) file(name string, data []byte) string {
+	b.Helper()
+	path := filepath.Join(b.dir, name)
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		b.Fatal(err)
+	}
+	return path
+}
+
+func (b *bench) notes(label string) string { return filepath.Join(b.dir, label+".notes") }
+
+// load bootstraps a child's plist into the system domain.
+func (b *bench) load(label, role string, more keys) jobs.Target {
+	b.Helper()
+	b.ok(b.Engine.Bootstrap(b.ctx, jobs.System, b.write(label, role, more)))
+	return jobs.MakeTarget(jobs.System, label)
+}
+
+func (b *bench) ok(err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// next waits for an event of a target; others of it before are skipped.
+func (b *bench) next(t jobs.Target, k jobs.EventKind) jobs.Event {
+	b.Helper()
+	for i, e := range b.seen {
+		if e.Target == t && e.Kind == k {
+			b.seen = slices.Delete(b.seen, i, i+1)
+			return e
+		}
+	}
+	timeout := time.After(Patience)
+	for {
+		select {
+		case e, open := <-b.events:
+			if !open {
+				b.Fatalf("watch ended before %s %s", t, k)
+			}
+			if e.Target == t && e.Kind == k {
+				return e
+			}
+			b.seen = append(b.seen, e)
+		case <-timeout:
+			s, err := b.Engine.State(b.ctx, t)
+			b.Fatalf("no %s of %s; it is %+v (%v); saw %+v; children say %s", k, t, s, err, b.seen, b.stderr())
+		}
+	}
+}
+
+func (b *bench) stderr() string {
+	data, _ := os.ReadFile(filepath.Join(b.dir, "stderr"))
+	return string(data[:min(len(data), 500)])
+}
+
+// never fails if an event of that kind has come for the target until now.
+func (b *bench) never(t jobs.Target, k jobs.EventKind) {
+	b.Helper()
+	b.state(t) // what happened before this was answered is queued
+	for {
+		select {
+		case e := <-b.events:
+			b.seen = append(b.seen, e)
+			continue
+		default:
+		}
+		break
+	}
+	for _, e := range b.seen {
+		if e.Target == t && e.Kind == k {
+			b.Fatalf("%s of %s: %+v", k, t, e)
+		}
+	}
+}
+
+func (b *bench) state(t jobs.Target) jobs.State {
+	b.Helper()
+	s, err := b.Engine.State(b.ctx, t)
+	b.ok(err)
+	return s
+}
+
+func (b *bench) status(t jobs.Target, want jobs.Status) jobs.State {
+	b.Helper()
+	s := b.state(t)
+	if s.Status != want {
+		b.Fatalf("%s is %v, want %v: %+v", t, s.Status, want, s)
+	}
+	return s
+}
+
+// until polls for a condition.
+func (b *bench) until(what string, is func() bool) {
+	b.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(Patience); !is(); <-tick.C {
+		if time.Now().After(end) {
+			b.Fatalf("not in time: %s; children say %s", what, b.stderr())
+		}
+	}
+}
+
+// note waits for the last note of a role.
+func (b *bench) note(label, role string) (n Note) {
+	b.Helper()
+	b.until(label+" plays "+role, func() bool {
+		data, _ := os.ReadFile(b.notes(label))
+		for _, line := range bytes.Split(data, []byte("\n")) {
+			var one Note
+			if json.Unmarshal(line, &one) == nil && one.Role == role {
+				n = one
+			}
+		}
+		return n.PID != 0
+	})
+	return n
+}
+
+func (b *bench) dial(service string) net.Conn {
+	b.Helper()
+	c, err := b.Dial(service)
+	b.ok(err)
+	b.Cleanup(func() { c.Close() })
+	b.ok(c.SetDeadline(time.Now().Add(Patience)))
+	return c
+}
+
+func say(c net.Conn, format string, args ...any) { fmt.Fprintf(c, format+"\n", args...) }
+
+// life asks who answers a connection.
+func (b *bench) life(c net.Conn) uint64 {
+	b.Helper()
+	say(c, "life")
+	line, err := bufio.NewReader(c).ReadString('\n')
+	b.ok(err)
+	n, err := strconv.ParseUint(strings.TrimSpace(line), 10, 64)
+	b.ok(err)
+	return n
+}
+
+// gone tells whether a process can do nothing any more. A zombie that nobody
+// reaps is gone.
+func gone(pid int) bool {
+	if syscall.Kill(pid, 0) == syscall.ESRCH {
+		return true
+	}
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return os.IsNotExist(err)
+	}
+	_, rest, _ := bytes.Cut(data[bytes.LastIndexByte(data, ')'):], []byte(" "))
+	return len(rest) > 0 && (rest[0] == 'Z' || rest[0] == 'X')
+}

@@ -1,0 +1,146 @@
+// Package program knows what every program of the bundle does when it starts:
+// take what it inherited, learn its root and its life, and hear that it shall
+// stop. It must never know what the program is for.
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"portward/internal/jobs"
+	"portward/internal/xpcpeer"
+)
+
+// Exit codes, sysexits(3).
+const (
+	ExitOK       = 0
+	ExitUsage    = 64
+	ExitInternal = 70
+	ExitAgain    = 75
+	ExitConfig   = 78
+)
+
+// lifeline is the read end of a pipe that closes when the engine is gone.
+const lifeline = "portward-lifeline"
+
+// A Program is what was inherited.
+type Program struct {
+	Root    string // the product's directory
+	Life    uint64 // this attempt's number; 0 where the engine tells none
+	Session string // the login, in a login's domain
+	Target  string // how the engine calls this job
+	Files   map[string]*os.File
+	Build   string // of the running code
+}
+
+// Start takes what was inherited. It may be called once.
+func Start() (*Program, error) {
+	p := &Program{
+		Root:    os.Getenv("PORTWARD_ROOT"),
+		Session: os.Getenv("PORTWARD_SESSION"),
+		Target:  os.Getenv("PORTWARD_TARGET"),
+		Build:   Build(),
+	}
+	if p.Root == "" || !filepath.IsAbs(p.Root) {
+		return nil, fmt.Errorf("PORTWARD_ROOT is %q, want an absolute path\nhint: this program is started by its job engine; `portward up` runs one", p.Root)
+	}
+	if s := os.Getenv("PORTWARD_LIFE"); s != "" {
+		life, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("PORTWARD_LIFE: %w", err)
+		}
+		p.Life = life
+	}
+	files, err := jobs.Inherited()
+	if err != nil {
+		return nil, err
+	}
+	p.Files = files
+	return p, nil
+}
+
+// Context ends when the program shall stop: SIGTERM, SIGINT, or an engine that
+// is gone.
+func (p *Program) Context() (context.Context, context.CancelFunc) {
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	if f := p.Files[lifeline]; f != nil {
+		go func() {
+			io.Copy(io.Discard, f)
+			cancel()
+		}()
+	}
+	return ctx, cancel
+}
+
+// Transport answers the namespace in which the product's services live.
+func (p *Program) Transport() xpcpeer.Transport {
+	return xpcpeer.UnixWith(xpcpeer.UnixOptions{Dir: RunDir(p.Root), Private: PrivateDir(p.Root, p.Target), Inherited: p.Files})
+}
+
+// RunDir is where services' sockets lie.
+func RunDir(root string) string { return filepath.Join(root, "run") }
+
+// PrivateDir is a job's own directory, which nobody else may enter.
+func PrivateDir(root, target string) string {
+	return filepath.Join(root, "private", strings.ReplaceAll(target, "/", "."))
+}
+
+// StatusPath is where the supervisor publishes its status.
+func StatusPath(root string) string { return filepath.Join(root, "status", "status.json") }
+
+// EvidenceDir is where the supervisor keeps what it saw of deaths.
+func EvidenceDir(root string) string { return filepath.Join(root, "evidence") }
+
+// BundleDir is where the installed bundle lies.
+func BundleDir(root string) string { return filepath.Join(root, "Portward.app") }
+
+// Build names the running code: the revision it was built from, or "devel".
+func Build() string {
+	bi, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "devel"
+	}
+	for _, s := range bi.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return s.Value[:12]
+		}
+	}
+	if v := bi.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	return "devel"
+}
+
+// ErrUsage is wrapped by errors about the command line.
+var ErrUsage = errors.New("usage")
+
+// Main runs body and answers the exit code, with the error on stderr.
+func Main(name string, body func() (int, error)) int {
+	code, err := body()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		if code == ExitOK {
+			code = ExitInternal
+		}
+	}
+	return code
+}
+
+// Deadline ends the program hard when its orderly stop takes too long: all
+// stacks, then exit. It returns at once.
+func Deadline(d time.Duration) {
+	time.AfterFunc(d, func() {
+		debug.SetTraceback("all")
+		panic(fmt.Sprintf("the orderly stop took longer than %v", d))
+	})
+}

@@ -1,0 +1,166 @@
+// Package status knows what the supervisor tells everybody: a file that it
+// replaces as a whole, how to write it, read it and wait for the next one. It
+// must never know users, tokens, addresses or evidence: anyone may read it.
+package status
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"portward/internal/durable"
+)
+
+// Version is the version of the file that this package writes and the only one
+// that it reads. Fields may be added to a version, and readers skip those they
+// do not know; a field that changes its meaning makes a new version.
+const Version = 1
+
+// MaxSize is the largest file that is written or read, in bytes.
+const MaxSize = 64 << 10
+
+// ErrVersion is in the error of Read for a file of another version.
+var ErrVersion = errors.New("unknown version of the status file")
+
+// Status is what the supervisor knew at Time. The JSON names are a promise.
+type Status struct {
+	Version    int        `json:"version"`
+	Time       time.Time  `json:"time"`
+	Supervisor Supervisor `json:"supervisor"`
+	NetChild   NetChild   `json:"netchild"`
+	Payload    Payload    `json:"payload"`
+}
+
+// Supervisor is who wrote the file.
+type Supervisor struct {
+	PID   int    `json:"pid"`
+	Build string `json:"build"`
+}
+
+// NetChild is the watched child.
+type NetChild struct {
+	State     State     `json:"state"`
+	Life      uint64    `json:"life"`                // 0: it never lived
+	PID       int       `json:"pid,omitempty"`       // while it lives
+	Since     time.Time `json:"since,omitzero"`      // when it entered State
+	Restarts  uint64    `json:"restarts"`            // deaths followed by another start, since the supervisor's own start
+	Verdict   *Verdict  `json:"verdict,omitempty"`   // on the last death
+	HeldUntil time.Time `json:"held_until,omitzero"` // while State is Held
+	Reason    string    `json:"reason,omitempty"`    // why it is held, for people
+	Next      time.Time `json:"next,omitzero"`       // the next attempt to start it, where one is planned
+}
+
+// Verdict is why a life ended, in words for people; Class is one of the
+// watchdog's.
+type Verdict struct {
+	Class string    `json:"class"`
+	Text  string    `json:"text"`
+	Time  time.Time `json:"time"`
+	Life  uint64    `json:"life"`
+}
+
+// Payload is the installed bundle.
+type Payload struct {
+	State PayloadState `json:"state"`
+}
+
+// State is what netchild is doing, as the supervisor sees it. A reader must
+// expect states it does not know.
+type State string
+
+// The states of netchild.
+const (
+	Down     State = "down"     // not running; the next demand starts it
+	Starting State = "starting" // started, not checked in
+	Up       State = "up"       // checked in
+	Lost     State = "lost"     // its check-in connection broke, its end is not yet confirmed
+	Dying    State = "dying"    // told to stop, or killed, and not yet gone
+	Held     State = "held"     // in quarantine: no demand starts it before HeldUntil
+)
+
+// PayloadState says whether there is a bundle to run. A reader must expect
+// states it does not know.
+type PayloadState string
+
+// The states of the payload.
+const (
+	NoPayload PayloadState = "none"      // nothing is installed yet
+	Installed PayloadState = "installed" // a verified bundle lies in its place
+)
+
+// Write replaces the file at path, mode 0644, by s, whose Version it sets.
+// A reader sees the old status or the new one.
+func Write(path string, s Status) error {
+	s.Version = Version
+	data, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return fmt.Errorf("status: %w", err)
+	}
+	if len(data) >= MaxSize {
+		return fmt.Errorf("status: %d bytes, at most %d are allowed", len(data)+1, MaxSize)
+	}
+	return durable.Write(path, append(data, '\n'), 0o644)
+}
+
+// Read answers the status in the file at path. It never blocks, whatever path
+// is. A file of another version is ErrVersion.
+func Read(path string) (Status, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return Status{}, err
+	}
+	s, err := parse(data)
+	if err != nil {
+		return Status{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file", path)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > MaxSize {
+		return nil, fmt.Errorf("%s: more than %d bytes", path, MaxSize)
+	}
+	return data, nil
+}
+
+// parse looks at the version first: the rest of another version may have any
+// shape.
+func parse(data []byte) (Status, error) {
+	var head struct {
+		Version *int `json:"version"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return Status{}, err
+	}
+	if head.Version == nil {
+		return Status{}, errors.New("not a status file: it has no version")
+	}
+	if *head.Version != Version {
+		return Status{}, fmt.Errorf("%w: %d, this program reads %d", ErrVersion, *head.Version, Version)
+	}
+	var s Status
+	if err := json.Unmarshal(data, &s); err != nil {
+		return Status{}, err
+	}
+	return s, nil
+}

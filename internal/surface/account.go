@@ -1,0 +1,75 @@
+package surface
+
+import (
+	"fmt"
+	"sync"
+)
+
+// Limits on what one peer may make its consumer map. A zero field takes the
+// default.
+type Limits struct {
+	Chains int
+	Bytes  int64
+}
+
+// The defaults: two displays, each with an old and a new geometry, in 4K.
+const (
+	DefaultChains = 4
+	DefaultBytes  = 512 << 20
+)
+
+// An Account keeps the sum of one peer's chains under its Limits. What a Sink
+// took is given back when its memory is unmapped.
+type Account struct {
+	limits Limits
+
+	mu     sync.Mutex
+	chains int
+	bytes  int64
+}
+
+// NewAccount opens the account of one peer.
+func NewAccount(l Limits) *Account {
+	if l.Chains == 0 {
+		l.Chains = DefaultChains
+	}
+	if l.Bytes == 0 {
+		l.Bytes = DefaultBytes
+	}
+	return &Account{limits: l}
+}
+
+// Used answers what the peer's chains take now.
+func (a *Account) Used() (chains int, bytes int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.chains, a.bytes
+}
+
+// take counts a chain or answers ErrLimit. A nil Account counts nothing.
+func (a *Account) take(bytes int64) error {
+	if a == nil {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.chains+1 > a.limits.Chains {
+		return fmt.Errorf("%w: more than %d chains", ErrLimit, a.limits.Chains)
+	}
+	if a.bytes+bytes > a.limits.Bytes {
+		return fmt.Errorf("%w: %d bytes of surfaces and %d more", ErrLimit, a.bytes, bytes)
+	}
+	a.chains++
+	a.bytes += bytes
+	return nil
+}
+
+func (a *Account) giveBack(bytes int64) {
+	if a == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.chains--
+	a.bytes -= bytes
+}

@@ -1,0 +1,341 @@
+package surface
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"portward/internal/wire"
+)
+
+// The tests of this file play a peer that lies, on the level of descriptors
+// and bytes, and look at what the honest side does.
+
+var square = Geometry{Width: 16, Height: 16, Stride: 64, Format: FormatBGRX}
+
+func deadline(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func noLeaks(t *testing.T) {
+	ignore, files, maps := goleak.IgnoreCurrent(), countFiles(), countMaps()
+	t.Cleanup(func() {
+		goleak.VerifyNone(t, ignore)
+		if n := countFiles(); n > files {
+			t.Errorf("%d descriptors left", n-files)
+		}
+		if n := countMaps(); n > maps {
+			t.Errorf("%d mappings left", n-maps)
+		}
+	})
+}
+
+func countFiles() int {
+	all, _ := os.ReadDir("/proc/self/fd")
+	return len(all)
+}
+
+func countMaps() int {
+	b, _ := os.ReadFile("/proc/self/maps")
+	return strings.Count(string(b), "memfd:")
+}
+
+// memfile makes memory as a peer might.
+func memfile(t *testing.T, size, seals, flags int) *os.File {
+	t.Helper()
+	fd, err := unix.MemfdCreate("peer", unix.MFD_CLOEXEC|flags)
+	if err != nil {
+		t.Skipf("needs memfd_create with flags %#x: %v", flags, err)
+	}
+	if err := unix.Ftruncate(fd, int64(size)); err != nil {
+		t.Fatal(err)
+	}
+	if seals != 0 {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return os.NewFile(uintptr(fd), "peer")
+}
+
+func honestMemory(t *testing.T) *os.File {
+	return memfile(t, square.Size(), finalSize, unix.MFD_ALLOW_SEALING)
+}
+
+// reopen opens the memory of f with other rights.
+func reopen(t *testing.T, f *os.File, flags int) *os.File {
+	t.Helper()
+	defer f.Close()
+	g, err := os.OpenFile(filepath.Join("/proc/self/fd", strconv.Itoa(int(f.Fd()))), flags, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func open(t *testing.T, name string, flags int) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(name, flags, 0o600)
+	if err != nil {
+		t.Skipf("needs %s: %v", name, err)
+	}
+	return f
+}
+
+func pair(t *testing.T, kind int) (ours, theirs *os.File) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(fds[0]), "ours"), os.NewFile(uintptr(fds[1]), "theirs")
+}
+
+// An offer is what a hostile producer sends.
+type offer struct {
+	geometry Geometry
+	surfaces []wire.Handle
+	frames   wire.Handle
+}
+
+func honestOffer(t *testing.T) (o offer, producer *os.File) {
+	producer, theirs := pair(t, unix.SOCK_SEQPACKET)
+	t.Cleanup(func() { producer.Close() })
+	o = offer{square, nil, wire.FD(theirs)}
+	for range Slots {
+		o.surfaces = append(o.surfaces, wire.Surface(honestMemory(t)))
+	}
+	return o, producer
+}
+
+// swap puts another handle in a slot.
+func (o *offer) swap(i int, f *os.File) {
+	o.surfaces[i].Close()
+	o.surfaces[i] = wire.Surface(f)
+}
+
+func (o *offer) channel(f *os.File) {
+	o.frames.Close()
+	o.frames = wire.FD(f)
+}
+
+func TestOpenTakesAnHonestOffer(t *testing.T) {
+	noLeaks(t)
+	o, _ := honestOffer(t)
+	o.swap(1, memfile(t, os.Getpagesize(), finalSize, unix.MFD_ALLOW_SEALING)) // whole pages are fine too
+	s, err := Open(o.geometry, o.surfaces, o.frames, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+}
+
+func TestOpenRefusesLies(t *testing.T) {
+	for _, c := range []struct {
+		lie string
+		do  func(*testing.T, *offer)
+	}{
+		{"geometry of nothing", func(t *testing.T, o *offer) { o.geometry.Width = 0 }},
+		{"negative height", func(t *testing.T, o *offer) { o.geometry.Height = -16 }},
+		{"stride shorter than a row", func(t *testing.T, o *offer) { o.geometry.Stride = 60 }},
+		{"stride that makes the picture larger", func(t *testing.T, o *offer) { o.geometry.Stride = 4096 }},
+		{"stride without end", func(t *testing.T, o *offer) { o.geometry.Stride = 1 << 62 }},
+		{"unknown format", func(t *testing.T, o *offer) { o.geometry.Format = 7 }},
+		{"two surfaces", func(t *testing.T, o *offer) { o.surfaces[2].Close(); o.surfaces = o.surfaces[:2] }},
+		{"a surface that says it is a descriptor", func(t *testing.T, o *offer) { o.surfaces[1].Kind = wire.HandleFD }},
+		{"no surface in a handle", func(t *testing.T, o *offer) { o.swap(1, nil); o.surfaces[1].Object = nil }},
+		{"one memory twice", func(t *testing.T, o *offer) {
+			f, _ := o.surfaces[0].File()
+			o.swap(2, reopen(t, dupFile(t, f), os.O_RDWR))
+		}},
+		{"one handle twice", func(t *testing.T, o *offer) { o.surfaces[1].Close(); o.surfaces[1] = o.surfaces[0] }},
+		{"memory too small", func(t *testing.T, o *offer) {
+			o.swap(1, memfile(t, square.Size()-1, finalSize, unix.MFD_ALLOW_SEALING))
+		}},
+		{"memory too large", func(t *testing.T, o *offer) {
+			o.swap(1, memfile(t, 1<<20, finalSize, unix.MFD_ALLOW_SEALING))
+		}},
+		{"no seals", func(t *testing.T, o *offer) { o.swap(1, memfile(t, square.Size(), 0, unix.MFD_ALLOW_SEALING)) }},
+		{"sealing not allowed", func(t *testing.T, o *offer) { o.swap(1, memfile(t, square.Size(), 0, 0)) }},
+		{"may shrink", func(t *testing.T, o *offer) {
+			o.swap(1, memfile(t, square.Size(), unix.F_SEAL_GROW|unix.F_SEAL_WRITE, unix.MFD_ALLOW_SEALING))
+		}},
+		{"may grow", func(t *testing.T, o *offer) {
+			o.swap(1, memfile(t, square.Size(), unix.F_SEAL_SHRINK, unix.MFD_ALLOW_SEALING))
+		}},
+		{"huge pages", func(t *testing.T, o *offer) {
+			o.geometry = Geometry{Width: 1024, Height: 512, Stride: 4096, Format: FormatBGRX}
+			for i := range Slots {
+				o.swap(i, memfile(t, o.geometry.Size(), finalSize, unix.MFD_ALLOW_SEALING|unix.MFD_HUGETLB))
+			}
+		}},
+		{"write-only", func(t *testing.T, o *offer) { o.swap(1, reopen(t, honestMemory(t), os.O_WRONLY)) }},
+		{"a path", func(t *testing.T, o *offer) { o.swap(1, reopen(t, honestMemory(t), unix.O_PATH)) }},
+		{"a file on disk", func(t *testing.T, o *offer) {
+			name := filepath.Join(t.TempDir(), "f")
+			if err := os.WriteFile(name, make([]byte, square.Size()), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			o.swap(1, open(t, name, os.O_RDWR))
+		}},
+		{"a file on tmpfs", func(t *testing.T, o *offer) {
+			f, err := os.CreateTemp("/dev/shm", "portward")
+			if err != nil {
+				t.Skipf("needs /dev/shm: %v", err)
+			}
+			os.Remove(f.Name())
+			f.Truncate(int64(square.Size()))
+			o.swap(1, f)
+		}},
+		{"a device", func(t *testing.T, o *offer) { o.swap(1, open(t, "/dev/zero", os.O_RDWR)) }},
+		{"a directory", func(t *testing.T, o *offer) { o.swap(1, open(t, "/", os.O_RDONLY)) }},
+		{"a pipe", func(t *testing.T, o *offer) {
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.Close()
+			o.swap(1, r)
+		}},
+		{"frames over a stream", func(t *testing.T, o *offer) { socketOf(t, o, unix.SOCK_STREAM) }},
+		{"frames over datagrams", func(t *testing.T, o *offer) { socketOf(t, o, unix.SOCK_DGRAM) }},
+		{"frames from memory", func(t *testing.T, o *offer) { o.channel(honestMemory(t)) }},
+		{"frames from a listener", func(t *testing.T, o *offer) {
+			fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{}), unix.Listen(fd, 1)); err != nil {
+				t.Fatal(err)
+			}
+			o.channel(os.NewFile(uintptr(fd), "listener"))
+		}},
+		{"a surface as frame channel", func(t *testing.T, o *offer) { o.frames.Kind = wire.HandleSurface }},
+		{"no frame channel", func(t *testing.T, o *offer) { o.frames.Close(); o.frames = wire.Handle{} }},
+	} {
+		t.Run(c.lie, func(t *testing.T) {
+			noLeaks(t)
+			o, producer := honestOffer(t)
+			defer producer.Close()
+			defer closeAll(o.surfaces) // for the skips
+			c.do(t, &o)
+			a := NewAccount(Limits{})
+			if _, err := Open(o.geometry, o.surfaces, o.frames, a); !errors.Is(err, ErrHostile) {
+				t.Errorf("got %v", err)
+			}
+			if n, b := a.Used(); n != 0 || b != 0 {
+				t.Errorf("account left with %d chains, %d bytes", n, b)
+			}
+			for i, h := range append(o.surfaces, o.frames) {
+				if f, ok := h.File(); ok && f.Close() == nil {
+					t.Errorf("handle %d was left open", i)
+				}
+			}
+		})
+	}
+}
+
+func dupFile(t *testing.T, f *os.File) *os.File {
+	t.Helper()
+	fd, err := duplicate(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(fd), f.Name())
+}
+
+func socketOf(t *testing.T, o *offer, kind int) {
+	ours, theirs := pair(t, kind)
+	ours.Close()
+	o.channel(theirs)
+}
+
+// The size that was checked is final: a producer that kept its descriptors
+// cannot take the pages away from under the reader.
+func TestSizeCannotChangeAfterTheCheck(t *testing.T) {
+	noLeaks(t)
+	o, _ := honestOffer(t)
+	kept := make([]*os.File, Slots)
+	for i, h := range o.surfaces {
+		f, _ := h.File()
+		kept[i] = dupFile(t, f)
+		defer kept[i].Close()
+	}
+	s, err := Open(o.geometry, o.surfaces, o.frames, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for i, f := range kept {
+		if f.Truncate(0) == nil || f.Truncate(1<<20) == nil {
+			t.Fatal("memory changed its size")
+		}
+		// A hole is allowed, and reads as zeros.
+		if err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, int64(square.Size())); err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range s.memories[i].pix {
+			if b != 0 {
+				t.Fatal("a hole shows something")
+			}
+		}
+	}
+}
+
+// Reading needs no right to write, and the consumer's mapping has none.
+func TestSinkMapsReadOnly(t *testing.T) {
+	o, _ := honestOffer(t)
+	for i := range Slots {
+		o.swap(i, reopen(t, honestMemory(t), os.O_RDONLY))
+	}
+	s, err := Open(o.geometry, o.surfaces, o.frames, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(maps)) {
+		if strings.Contains(line, "memfd:peer") && !strings.Contains(line, " r--s ") {
+			t.Errorf("mapped %s", line)
+		}
+	}
+}
+
+// A producer that lies to the kernel about blocking cannot make Close wait.
+func TestCloseWakesOnBlockingSocket(t *testing.T) {
+	noLeaks(t)
+	o, _ := honestOffer(t)
+	f, _ := o.frames.File()
+	kept := dupFile(t, f)
+	defer kept.Close()
+	s, err := Open(o.geometry, o.surfaces, o.frames, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetNonblock(int(kept.Fd()), false); err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan error, 1)
+	ctx := deadline(t)
+	go func() {
+		_, err := s.Next(ctx)
+		got <- err
+	}()
+	s.Close()
+	if err := <-got; !errors.Is(err, ErrClosed) {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,306 @@
+package surface
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// raw frames and releases as a peer may write them.
+func frame(slot int, seq uint32, r Rect) []byte {
+	b := descriptor{slot, seq, r}.encode()
+	return b[:]
+}
+
+func with(b []byte, i int, v byte) []byte {
+	c := append([]byte(nil), b...)
+	c[i] = v
+	return c
+}
+
+func send(t *testing.T, f *os.File, b []byte) error {
+	t.Helper()
+	return unix.Sendto(int(f.Fd()), b, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
+}
+
+func TestSinkRefusesLies(t *testing.T) {
+	all := square.Bounds()
+	good := frame(0, 1, all)
+	for lie, messages := range map[string][][]byte{
+		"short":                 {good[:15]},
+		"one byte":              {good[:1]},
+		"long":                  {append(frame(0, 1, all), 0)},
+		"very long":             {make([]byte, 4096)},
+		"flags":                 {with(good, 1, 1)},
+		"reserved low":          {with(good, 2, 1)},
+		"reserved high":         {with(good, 3, 0x80)},
+		"slot 3":                {frame(3, 1, all)},
+		"slot 255":              {frame(255, 1, all)},
+		"sequence zero":         {frame(0, 0, all)},
+		"slot that is out":      {good, frame(0, 2, all)},
+		"sequence again":        {good, frame(1, 1, all)},
+		"sequence backwards":    {frame(0, 9, all), frame(1, 8, all)},
+		"four frames":           {good, frame(1, 2, all), frame(2, 3, all), frame(0, 4, all)},
+		"too wide":              {frame(0, 1, Rect{0, 0, 17, 16})},
+		"too high":              {frame(0, 1, Rect{0, 0, 16, 17})},
+		"too far right":         {frame(0, 1, Rect{1, 0, 16, 16})},
+		"too far down":          {frame(0, 1, Rect{0, 1, 16, 16})},
+		"corner at the end":     {frame(0, 1, Rect{65535, 65535, 65535, 65535})},
+		"width without height":  {frame(0, 1, Rect{0, 0, 5, 0})},
+		"place without content": {frame(0, 1, Rect{5, 5, 0, 0})},
+	} {
+		t.Run(lie, func(t *testing.T) {
+			noLeaks(t)
+			ctx := deadline(t)
+			o, producer := honestOffer(t)
+			defer producer.Close()
+			s, err := Open(o.geometry, o.surfaces, o.frames, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			var out []Frame
+			for i, m := range messages {
+				if err := send(t, producer, m); err != nil {
+					t.Fatal(err)
+				}
+				f, err := s.Next(ctx)
+				if last := i == len(messages)-1; last != errors.Is(err, ErrHostile) {
+					t.Fatalf("message %d: %v", i, err)
+				}
+				if err == nil {
+					out = append(out, f)
+					defer f.Release()
+				}
+			}
+			if _, err := s.Next(ctx); !errors.Is(err, ErrHostile) {
+				t.Errorf("afterwards: %v", err)
+			}
+			for _, f := range out {
+				if len(f.Pix) != square.Size() || f.Pix[0] != 0 {
+					t.Error("a frame from before the lie is gone")
+				}
+			}
+			if _, err := unix.Write(int(producer.Fd()), good); !errors.Is(err, unix.EPIPE) {
+				t.Errorf("the liar's channel is open: %v", err)
+			}
+		})
+	}
+}
+
+// A message of no bytes looks like the end, and is one.
+func TestEmptyMessageEndsTheSink(t *testing.T) {
+	noLeaks(t)
+	o, producer := honestOffer(t)
+	s, err := Open(o.geometry, o.surfaces, o.frames, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	defer producer.Close()
+	if err := send(t, producer, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Next(deadline(t)); !errors.Is(err, ErrLost) {
+		t.Fatal(err)
+	}
+}
+
+// Descriptors attached to frames go nowhere.
+func TestSinkDropsStowaways(t *testing.T) {
+	noLeaks(t)
+	o, producer := honestOffer(t)
+	defer producer.Close()
+	s, err := Open(o.geometry, o.surfaces, o.frames, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	before := countFiles()
+	for i := range 100 {
+		err := unix.Sendmsg(int(producer.Fd()), frame(0, uint32(i+1), Rect{}), unix.UnixRights(0, 1, 2), nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := s.Next(deadline(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Release()
+	}
+	if n := countFiles(); n != before {
+		t.Errorf("%d descriptors came along", n-before)
+	}
+}
+
+// 10,000 frames of a producer that never reads a release: the consumer's
+// Release never waits, and the sink ends long before.
+func TestSinkEndsDeafProducer(t *testing.T) {
+	noLeaks(t)
+	ctx := deadline(t)
+	o, producer := honestOffer(t)
+	defer producer.Close()
+	s, err := Open(o.geometry, o.surfaces, o.frames, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for i := range 10_000 {
+		if send(t, producer, frame(i%Slots, uint32(i+1), square.Bounds())) != nil {
+			t.Fatalf("frame %d did not go out, nor was the last one refused", i)
+		}
+		f, err := s.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Release(); err != nil {
+			if !errors.Is(err, ErrHostile) {
+				t.Fatal(err)
+			}
+			if _, err := s.Next(ctx); !errors.Is(err, ErrHostile) {
+				t.Fatal(err)
+			}
+			t.Logf("ended at frame %d", i)
+			return
+		}
+	}
+	t.Fatal("nothing limited the unread releases")
+}
+
+// A consumer, netchild or who took its place, lies to the producer.
+func TestChainRefusesLies(t *testing.T) {
+	good := frame(0, 1, Rect{})
+	for lie, messages := range map[string][][]byte{
+		"short":                  {good[:15]},
+		"long":                   {append(frame(0, 1, Rect{}), 0)},
+		"flags":                  {with(good, 1, 1)},
+		"reserved":               {with(good, 2, 1)},
+		"a rectangle":            {frame(0, 1, Rect{0, 0, 1, 1})},
+		"slot 3":                 {frame(3, 1, Rect{})},
+		"slot that is not out":   {frame(2, 1, Rect{})},
+		"another frame":          {frame(0, 2, Rect{})},
+		"frame to come":          {frame(0, 3, Rect{})},
+		"sequence zero":          {frame(0, 0, Rect{})},
+		"twice":                  {good, good},
+		"twice with one between": {good, frame(1, 2, Rect{}), good},
+	} {
+		t.Run(lie, func(t *testing.T) {
+			noLeaks(t)
+			ctx := deadline(t)
+			c, err := NewChain(square)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			peer := connect(t, c)
+			defer peer.Close()
+			submit(t, c)
+			submit(t, c)
+			for _, m := range messages {
+				if err := send(t, peer, m); err != nil {
+					t.Fatal(err)
+				}
+			}
+			select {
+			case <-c.Lost():
+			case <-ctx.Done():
+				t.Fatal("the lie was believed")
+			}
+			if n := c.Released(); n != uint64(len(messages)-1) {
+				t.Errorf("%d frames count as released", n)
+			}
+			b, _ := c.TryAcquire()
+			if err := c.Submit(b, Rect{}); !errors.Is(err, ErrLost) || !errors.Is(err, ErrHostile) {
+				t.Errorf("submit: %v", err)
+			}
+			// Nothing of it concerns the next consumer.
+			next := connect(t, c)
+			defer next.Close()
+			for range Slots {
+				submit(t, c)
+			}
+		})
+	}
+}
+
+func connect(t *testing.T, c *Chain) *os.File {
+	t.Helper()
+	peer, err := c.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return peer
+}
+
+func submit(t *testing.T, c *Chain) {
+	t.Helper()
+	b, err := c.Acquire(deadline(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Submit(b, square.Bounds()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A consumer that guesses its releases and reads no frame: Submit never waits.
+func TestChainEndsDeafConsumer(t *testing.T) {
+	noLeaks(t)
+	ctx := deadline(t)
+	c, err := NewChain(square)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	peer := connect(t, c)
+	defer peer.Close()
+	for i := range 10_000 {
+		b, err := c.Acquire(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Submit(b, Rect{}); err != nil {
+			if !errors.Is(err, ErrHostile) || !errors.Is(err, ErrLost) {
+				t.Fatal(err)
+			}
+			<-c.Lost()
+			t.Logf("ended at frame %d", i)
+			return
+		}
+		if err := send(t, peer, frame(b.Slot, uint32(i+1), Rect{})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Fatal("nothing limited the unread frames")
+}
+
+// After the last sequence number the producer starts again on a new channel.
+func TestSequenceStartsAgain(t *testing.T) {
+	noLeaks(t)
+	c, err := NewChain(square)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.seq = maxSeq - 1
+	peer := connect(t, c)
+	defer peer.Close()
+	submit(t, c)
+	b, _ := c.TryAcquire()
+	if err := c.Submit(b, Rect{}); !errors.Is(err, ErrLost) {
+		t.Fatal(err)
+	}
+	select {
+	case <-c.Lost():
+	case <-deadline(t).Done():
+		t.Fatal("channel stayed")
+	}
+	next := connect(t, c)
+	defer next.Close()
+	submit(t, c)
+	if c.seq != 1 {
+		t.Fatalf("sequence goes on with %d", c.seq)
+	}
+}

@@ -1,0 +1,155 @@
+package surfacetest
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"portward/internal/surface"
+	"portward/internal/wire"
+)
+
+// A Pass carries to a consumer what a producer sends: it borrows both and
+// answers handles of its own.
+type Pass func(t testing.TB, surfaces []wire.Handle, frames *os.File) ([]wire.Handle, wire.Handle)
+
+// patience is for what must happen; nothing is ever expected to take so long.
+const patience = 30 * time.Second
+
+var small = surface.Geometry{Width: 64, Height: 48, Stride: 64 * 4, Format: surface.FormatBGRX}
+
+// A rig is one chain on its way to one consumer.
+type rig struct {
+	t     testing.TB
+	ctx   context.Context
+	pass  Pass
+	chain *surface.Chain
+}
+
+// newRig checks, when the test is over, that nothing of it is left.
+func newRig(t *testing.T, pass Pass, g surface.Geometry) *rig {
+	t.Helper()
+	checkLeaks(t)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	chain, err := surface.NewChain(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { chain.Close() })
+	return &rig{t, ctx, pass, chain}
+}
+
+// connect makes a channel and answers its consumer.
+func (r *rig) connect(a *surface.Account) *surface.Sink {
+	r.t.Helper()
+	s, err := r.open(a)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return s
+}
+
+func (r *rig) open(a *surface.Account) (*surface.Sink, error) {
+	r.t.Helper()
+	peer, err := r.chain.Connect()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	surfaces, frames := r.pass(r.t, r.chain.Surfaces(), peer)
+	peer.Close()
+	s, err := surface.Open(r.chain.Geometry(), surfaces, frames, a)
+	if err == nil {
+		r.t.Cleanup(func() { s.Close() })
+	}
+	return s, err
+}
+
+// submit sends a frame whose first pixel is mark.
+func (r *rig) submit(mark uint32, dirty surface.Rect) {
+	r.t.Helper()
+	b, err := r.chain.Acquire(r.ctx)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	binary.LittleEndian.PutUint32(b.Pix, mark)
+	if err := r.chain.Submit(b, dirty); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// next answers a frame that is released at the end of the test, if not before.
+func (r *rig) next(s *surface.Sink) surface.Frame {
+	r.t.Helper()
+	f, err := s.Next(r.ctx)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { f.Release() })
+	return f
+}
+
+func (r *rig) release(f surface.Frame) {
+	r.t.Helper()
+	if err := f.Release(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) lost() {
+	r.t.Helper()
+	select {
+	case <-r.chain.Lost():
+	case <-r.ctx.Done():
+		r.t.Fatal("the producer never learned that its consumer is gone")
+	}
+}
+
+func (r *rig) wantErr(what string, got, want error) {
+	r.t.Helper()
+	if !errors.Is(got, want) {
+		r.t.Fatalf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// until polls for something that another goroutine or the kernel brings about.
+func until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never happened: %s", what)
+		}
+	}
+}
+
+func mark(f surface.Frame) uint32 { return binary.LittleEndian.Uint32(f.Pix) }
+
+// checkLeaks holds goroutines, descriptors and mappings at the end of the test
+// against those at its start.
+func checkLeaks(t *testing.T) {
+	ignore := goleak.IgnoreCurrent()
+	files, maps := openFiles(), surfaceMaps()
+	t.Cleanup(func() {
+		until(t, "all descriptors closed", func() bool { return openFiles() <= files })
+		until(t, "all surfaces unmapped", func() bool { return surfaceMaps() <= maps })
+		goleak.VerifyNone(t, ignore)
+	})
+}
+
+// openFiles counts descriptors, where /proc tells.
+func openFiles() int {
+	all, _ := os.ReadDir("/proc/self/fd")
+	return len(all)
+}
+
+// surfaceMaps counts mapped surfaces, where /proc tells.
+func surfaceMaps() int {
+	b, _ := os.ReadFile("/proc/self/maps")
+	return strings.Count(string(b), "portward-surface")
+}

@@ -1,0 +1,368 @@
+package surfacetest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"portward/internal/surface"
+)
+
+// Test holds a Chain and a Sink, joined by pass, against the rules they promise.
+func Test(t *testing.T, pass Pass) {
+	for _, c := range []struct {
+		rule string
+		test func(*testing.T, Pass)
+	}{
+		{"frames arrive in order with their pixels", testOrder},
+		{"a frame that changed nothing is a frame", testEmpty},
+		{"all slots out: the producer waits for a release", testBackPressure},
+		{"a release is counted and reported once", testRelease},
+		{"a buffer that was not acquired is not submitted", testForeign},
+		{"a returned buffer costs no frame", testReturn},
+		{"a rectangle outside is refused at the source", testOutside},
+		{"without a channel there are slots but no frames", testUnconnected},
+		{"consumer dies: producer learns, reconnects, goes on", testConsumerDies},
+		{"producer dies: frames stay readable", testProducerDies},
+		{"a new channel replaces the old", testReplaced},
+		{"a waiting producer is served by the new channel", testReplacedWhileWaiting},
+		{"pixels stay mapped until released, closed or not", testLateRelease},
+		{"closing wakes the consumer", testCloseWakes},
+		{"closing wakes the producer", testCloseWakesProducer},
+		{"a context ends the waiting only", testContext},
+		{"a held buffer outlives its chain", testHeld},
+		{"everything closes once", testCloseTwice},
+		{"a new geometry is a new chain beside the old", testGeometry},
+		{"chains are limited for each peer", testChains},
+		{"bytes are limited for each peer", testBytes},
+		{"frames, deaths and replacements at random leave nothing", testKiller},
+	} {
+		t.Run(c.rule, func(t *testing.T) { c.test(t, pass) })
+	}
+}
+
+func testOrder(t *testing.T, pass Pass) {
+	r := newRig(t, pass, small)
+	s := r.connect(nil)
+	for i := range 50 {
+		want := surface.Rect{X: i % 8, Y: i % 5, W: 1 + i%7, H: 1 + i%3}
+		r.submit(uint32(i), want)
+		f := r.next(s)
+		if f.Seq != uint32(i+1) || mark(f) != uint32(i) || f.Dirty != want {
+			t.Fatalf("frame %d: seq %d, mark %d, dirty %v", i, f.Seq, mark(f), f.Dirty)
+		}
+		if f.Geometry != small || len(f.Pix) != small.Size() {
+			t.Fatalf("frame has %v and %d bytes", f.Geometry, len(f.Pix))
+		}
+		r.release(f)
+	}
+}
+
+func testEmpty(t *testing.T, pass Pass) {
+	r := newRig(t, pass, small)
+	s := r.connect(nil)
+	r.submit(1, surface.Rect{X: 5, Y: 5, W: 0, H: 7})
+	if f := r.next(s); f.Dirty != (surface.Rect{}) {
+		t.Fatalf("dirty %v", f.Dirty)
+	}
+}
+
+func testBackPressure(t *testing.T, pass Pass) {
+	r := newRig(t, pass, small)
+	s := r.connect(nil)
+	var frames []surface.Frame
+	for i := range surface.Slots {
+		r.submit(uint32(i), small.Bounds())
+		frames = append(frames, r.next(s))
+	}
+	if _, ok := r.chain.TryAcquire(); ok {
+		t.Fatal("a slot was free while all were out")
+	}
+	ctx, cancel := context.WithCancel(r.ctx)
+	cancel()
+	_, err := r.chain.Acquire(ctx)
+	r.wantErr("acquire with all out", err, context.Canceled)
+
+	r.release(frames[1])
+	b, err := r.chain.Acquire(r.ctx)
+	if err != nil || b.Slot != 1 {
+		t.Fatalf("got %v, %v instead of the slot that was released", b, err)
+	}
+	defer r.chain.Return(b)
+	if m := mark(frames[0]); m != 0 {
+		t.Fatalf("a frame that is out now shows %d", m)
+	}
+}
+
+func testRelease(t *testing.T, pass Pass) {
+	r := newRig(t, pass, small)
+	reported := make(chan uint32, 10)
+	r.chain.OnRelease = func(seq uint32) { reported <- seq }
+	s := r.connect(nil)
+	r.submit(0, small.Bounds())
+	r.submit(1, small.Bounds())
+	a, b := r.next(s), r.next(s)
+	r.release(b)
+	r.release(a)
+	if x, y := <-reported, <-reported; x != b.Seq || y != a.Seq {
+		t.Fatalf("released %d, %d", x, y)
+	}
+	if a.Release() == nil || b.Release() == nil || (surface.Frame{}).Release() == nil {
+		t.Fatal("released twice")
+	}
+	r.submit(2, small.Bounds())
+	r.release(r.next(s))
+	if x := <-reported; x != 3 || r.chain.Released() != 3 || len(reported) != 0 {
+		t.Fatalf("reported %d, released %d", x, r.chain.Released())
+	}
+}
+
+func testForeign(t *testing.T, pass Pass) {
+	r := newRig(t, pass, small)
+	r.connect(nil)
+	b, _ := r.chain.TryAcquire()
+	if err := r.chain.Submit(b, small.Bounds()); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range []*surface.Buffer{nil, b, {Slot: 1}, {Slot: -1}, {Slot: 9}, r.chain.Buffers()[2]} {
+		if r.chain.Submit(b, small.Bounds()) == nil || r.chain.Return(b) == nil {
+			t.Fatalf("%+v was taken", b)
+		}
+	}
+}
+
+func testReturn(t *testing.T, pass Pass) {
+	r := newRig(t, pass, small)
+	s := r.connect(nil)
+	for range 10 {
+		b, err := r.chain.Acquire(r.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.chain.Return(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.submit(7, small.Bounds())
+	if f := r.next(s); f.Seq != 1 || mark(f) != 7 {
+		t.Fatalf("seq %d, mark %d", f.Seq, mark(f))
+	}
+}
+
+func testOutside(t *testing.T, pass Pass) {
+	r := newRig(t, pass, small)
+	s := r.connect(nil)
+	for _, bad := range []surface.Rect{{W: 65, H: 1}, {X: -1, W: 2, H: 2}, {X: 64, W: 1, H: 1}, {Y: 40, W: 1, H: 9}, {W: 1 << 40, H: 1 << 40}} {
+		b, err := r.chain.Acquire(r.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.chain.Submit(b, bad) == nil {
+			t.Fatalf("%v was taken", bad)
+		}
+	}
+	r.submit(7, small.Bounds())
+	r.release(r.next(s))
+}
+
+func testUnconnected(t *testing.T, pass Pass) {
+	r := newRig(t, pass, small)
+	r.lost()
+	for range 10 {
+		b, err := r.chain.Acquire(r.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.wantErr("submit", r.chain.Submit(b, small.Bounds()), surface.ErrLost)
+	}
+}
+
+func testConsumerDies(t *testing.T, pass Pass) {
+	r := newRig(t, pass, small)
+	var reported atomic.Uint64
+	r.chain.OnRelease = func(uint32) { reported.Add(1) }
+	s := r.connect(nil)
+	for i := range surface.Slots {
+		r.submit(uint32(i), small.Bounds())
+	}
+	r.next(s).Release()
+	until(t, "release", func() bool { return r.chain.Released() == 1 })
+	r.submit(3, small.Bounds())
+	s.Close()
+	r.lost()
+	_, err := r.chain.Acquire(r.ctx)
+	r.wantErr("acquire with all out and nobody there", err, surface.ErrLost)
+
+	s = r.connect(nil)
+	for i := range 10 {
+		r.submit(uint32(i), small.Bounds())
+		f := r.next(s)
+		if want := uint32(surface.Slots + 2 + i); f.Seq != want {
+			t.Fatalf("sequence went on with %d, not %d", f.Seq, want)
+		}
+		r.release(f)
+	}
+	until(t, "all real releases counted", func() bool { return r.chain.Released() == 11 && reported.Load() == 11 })
+}
+
+func testProducerDies(t *testing.T, pass Pass) {
+	r := newRig(t, pass, small)
+	s := r.connect(nil)
+	r.submit(42, small.Bounds())
+	f := r.next(s)
+	r.chain.Close()
+	for range 2 {
+		_, err := s.Next(r.ctx)
+		r.wantErr("next", err, surface.ErrLost)
+	}
+	if mark(f) != 42 {
+		t.Fatal("pixels changed")
+	}
+	r.wantErr("release", f.Release(), surface.ErrLost)
+}
+
+func testReplaced(t *testing.T, pass Pass) {
+	r := newRig(t, pass, small)
+	old := r.connect(nil)
+	for i := range surface.Slots {
+		r.submit(uint32(i), small.Bounds())
+	}
+	f := r.next(old)
+	lost := r.chain.Lost()
+	s := r.connect(nil)
+	select {
+	case <-lost:
+	default:
+		t.Fatal("the channel before is not lost")
+	}
+	if err := f.Release(); err == nil {
+		t.Fatal("released into a channel that is gone")
+	}
+	for i := range 2 * surface.Slots {
+		r.submit(uint32(i), small.Bounds())
+		f := r.next(s)
+		if f.Seq != uint32(surface.Slots+1+i) {
+			t.Fatalf("sequence %d", f.Seq)
+		}
+		r.release(f)
+	}
+	until(t, "releases", func() bool { return r.chain.Released() == 2*surface.Slots })
+}
+
+func testReplacedWhileWaiting(t *testing.T, pass Pass) {
+	r := newRig(t, pass, small)
+	r.connect(nil)
+	for i := range surface.Slots {
+		r.submit(uint32(i), small.Bounds())
+	}
+	got := make(chan error)
+	go func() {
+		b, err := r.chain.Acquire(r.ctx)
+		if err == nil {
+			err = r.chain.Return(b)
+		}
+		got <- err
+	}()
+	r.connect(nil)
+	if err := <-got; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func testLateRelease(t *testing.T, pass Pass) {
+	r := newRig(t, pass, small)
+	a := surface.NewAccount(surface.Limits{})
+	s := r.connect(a)
+	r.submit(42, small.Bounds())
+	f := r.next(s)
+	s.Close()
+	r.chain.Close()
+	if mark(f) != 42 || slices.Max(f.Pix[4:]) != 0 {
+		t.Fatal("pixels changed")
+	}
+	if n, _ := a.Used(); n != 1 {
+		t.Fatal("memory that is still read counts for nothing")
+	}
+	f.Release()
+	if n, b := a.Used(); n != 0 || b != 0 {
+		t.Fatalf("%d chains, %d bytes left", n, b)
+	}
+}
+
+func testCloseWakes(t *testing.T, pass Pass) {
+	r := newRig(t, pass, small)
+	s := r.connect(nil)
+	got := make(chan error)
+	go func() {
+		_, err := s.Next(r.ctx)
+		got <- err
+	}()
+	s.Close()
+	r.wantErr("next", <-got, surface.ErrClosed)
+}
+
+func testCloseWakesProducer(t *testing.T, pass Pass) {
+	r := newRig(t, pass, small)
+	r.connect(nil)
+	for i := range surface.Slots {
+		r.submit(uint32(i), small.Bounds())
+	}
+	got := make(chan error)
+	go func() {
+		_, err := r.chain.Acquire(r.ctx)
+		got <- err
+	}()
+	r.chain.Close()
+	r.wantErr("acquire", <-got, surface.ErrClosed)
+	if _, err := r.chain.Connect(); !errors.Is(err, surface.ErrClosed) {
+		t.Fatalf("connect: %v", err)
+	}
+}
+
+func testContext(t *testing.T, pass Pass) {
+	r := newRig(t, pass, small)
+	s := r.connect(nil)
+	for i := range 20 {
+		ctx, cancel := context.WithCancel(r.ctx)
+		if i%2 == 0 {
+			cancel()
+		} else {
+			go cancel()
+		}
+		_, err := s.Next(ctx)
+		r.wantErr("next", err, context.Canceled)
+		cancel()
+	}
+	r.submit(1, small.Bounds())
+	r.release(r.next(s))
+}
+
+func testHeld(t *testing.T, pass Pass) {
+	r := newRig(t, pass, small)
+	r.connect(nil)
+	b, err := r.chain.Acquire(r.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.chain.Close()
+	for i := range b.Pix {
+		b.Pix[i] = byte(i)
+	}
+	r.wantErr("submit", r.chain.Submit(b, small.Bounds()), surface.ErrClosed)
+}
+
+func testCloseTwice(t *testing.T, pass Pass) {
+	r := newRig(t, pass, small)
+	s := r.connect(nil)
+	if s.Close() != nil || r.chain.Close() != nil {
+		t.Fatal("closing failed")
+	}
+	r.wantErr("sink", s.Close(), surface.ErrClosed)
+	r.wantErr("chain", r.chain.Close(), surface.ErrClosed)
+	_, err := s.Next(r.ctx)
+	r.wantErr("next", err, surface.ErrClosed)
+	_, err = r.chain.Acquire(r.ctx)
+	r.wantErr("acquire", err, surface.ErrClosed)
+}

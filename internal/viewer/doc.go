@@ -1,0 +1,37 @@
+// Package viewer knows how a person with the token sees the hub's sessions in a
+// browser: one page, one WebSocket, one identity. It must never know how a
+// frame is made, who the agents are, or show anything before the token is proven.
+//
+// # Protocol
+//
+// The page connects to /ws and says, within five seconds, its only message:
+//
+//	{"type":"hello","token":"..."}
+//
+// A wrong token is answered by a close with status 1008. To the right one the
+// server sends text messages
+//
+//	{"type":"hello","version":1,"now":t,"life":n,"started":t,"sessions":[...]}
+//	{"type":"sessions","now":t,"sessions":[{"index","id","width","height","fps","frames"},...]}
+//
+// the first once, the second when a session comes or goes and about once a
+// second, and binary updates in the layout of package hub. Times are RFC 3339.
+// Ping frames are the only other traffic; whatever else the page sends ends the
+// connection.
+//
+// # The page
+//
+// Elements whose names are kept for tests and scripts:
+//
+//	#status              data-state: connecting, connected, reconnecting, unauthorised
+//	#sessions            one .session per login, and the login's
+//	#screen-ID           canvas; data-seq: last frame drawn, data-fps: as the hub counts
+//	#session-ID          card around it; data-state: waiting, live, reconnecting
+//	#empty               shown when there is no session
+//	#denied              shown when the token is missing or wrong
+//	#lives               one li per life that this page has seen
+//	#life-N              data-life, data-start, data-end (ms since 1970; no end: it lives)
+//
+// A session's canvas stays, dimmed, while the connection is down and for five
+// seconds after its agent has gone.
+package viewer

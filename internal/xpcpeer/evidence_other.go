@@ -1,0 +1,14 @@
+//go:build !linux
+
+package xpcpeer
+
+import (
+	"errors"
+	"os"
+)
+
+func executable(*Evidence) (*os.File, error) { return nil, errors.ErrUnsupported }
+
+func ownEvidence() *Evidence {
+	return &Evidence{PID: os.Getpid(), UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
+}

@@ -1,0 +1,229 @@
+package xpcpeer
+
+import (
+	"errors"
+	"sync"
+)
+
+// inboxSize is how many messages may wait for the handler while replies behind
+// them are still found. A hostile peer can make us hold as many times
+// wire.MaxHandles descriptors.
+const inboxSize = 8
+
+// run owns the connection: link after link, events one at a time, Invalid last.
+func (c *Conn) run(first link) {
+	defer close(c.done)
+	defer c.release()
+	for l := first; ; l = nil {
+		if l == nil && !c.nextLink(&l) {
+			break
+		}
+		c.live(l)
+		if c.reason() != nil {
+			break
+		}
+		if c.cfg.Interrupted != nil {
+			c.cfg.Interrupted(c)
+		}
+	}
+	err := c.bury()
+	if c.cfg.Invalid != nil {
+		c.cfg.Invalid(c, err)
+	}
+}
+
+// nextLink waits until one is wanted and connects; false: the connection ended.
+func (c *Conn) nextLink(l *link) bool {
+	c.mu.Lock()
+	for !c.wanted && c.end == nil {
+		c.change.Wait()
+	}
+	ended := c.end != nil
+	c.mu.Unlock()
+	if ended {
+		return false
+	}
+	next, err := c.dial(c.alive)
+	if err != nil {
+		c.finish(err)
+		return false
+	}
+	*l = next
+	return true
+}
+
+// live is one link's life, from the handshake until nothing of it is left.
+func (c *Conn) live(l link) {
+	defer l.close()
+	if !c.present(l) {
+		return
+	}
+	if err := c.greet(c, l); err != nil {
+		c.lower(err)
+		return
+	}
+	if !c.raise() {
+		return
+	}
+	inbox := make(chan *Message, inboxSize)
+	var hands sync.WaitGroup
+	hands.Go(func() { c.write(l) })
+	hands.Go(func() { c.read(l, inbox) })
+	for m := range inbox {
+		c.handle(m)
+	}
+	hands.Wait()
+}
+
+// read takes the link's packets in until it breaks.
+func (c *Conn) read(l link, inbox chan<- *Message) {
+	defer close(inbox)
+	for {
+		p, err := l.receive()
+		if err == nil {
+			err = c.take(l, p, inbox)
+		}
+		if err != nil {
+			c.lower(err)
+			return
+		}
+	}
+}
+
+// take routes one packet.
+func (c *Conn) take(l link, p packet, inbox chan<- *Message) error {
+	switch p.kind {
+	case kindReply:
+		c.settle(p.id, result{dict: p.dict})
+	case kindFailure:
+		c.settle(p.id, result{err: ErrUnanswered})
+	case kindMessage, kindCall:
+		m := &Message{conn: c, link: l, id: p.id, dict: p.dict}
+		select {
+		case inbox <- m:
+		case <-c.alive.Done():
+			m.dict.Close()
+		}
+	default:
+		p.dict.Close()
+		return unexpected(p)
+	}
+	return nil
+}
+
+// handle gives one message to the owner; after the end it gives none.
+func (c *Conn) handle(m *Message) {
+	if c.reason() == nil && c.cfg.Message != nil {
+		c.cfg.Message(c, m)
+	}
+	m.finish()
+}
+
+// write sends what is queued until the link is replaced or the connection
+// ends. After a send that failed it only drops: what the peer wrote before it
+// died is still to be read, and the reader will find its end.
+func (c *Conn) write(l link) {
+	broken := false
+	for {
+		p, ok := c.next(l)
+		if !ok {
+			break
+		}
+		if broken {
+			p.drop()
+			continue
+		}
+		if err := l.send(p); err != nil {
+			broken = true
+			if !errors.Is(err, errPeerGone) {
+				l.close()
+			}
+		}
+	}
+	if c.reason() != nil {
+		l.close()
+	}
+}
+
+// present makes l the link that Close closes.
+func (c *Conn) present(l link) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.end != nil {
+		return false
+	}
+	c.link = l
+	return true
+}
+
+// raise opens the link for the owner's messages.
+func (c *Conn) raise() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.end != nil {
+		return false
+	}
+	c.up = true
+	c.answerWaitingLocked(nil)
+	return true
+}
+
+// lower takes the broken link away: an interruption, or the end.
+func (c *Conn) lower(cause error) {
+	if !c.redials || !errors.Is(cause, errPeerGone) {
+		c.finish(cause)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.end != nil {
+		return
+	}
+	c.link, c.up, c.wanted = nil, false, false
+	c.failCallsLocked(ErrInterrupted)
+	c.dropQueueLocked()
+	c.change.Broadcast()
+}
+
+// finish ends the connection for a reason that is not its owner's.
+func (c *Conn) finish(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endLocked(invalid(cause), false)
+}
+
+// endLocked is the one door to invalidity. orderly: what is queued may still be
+// written if that takes no waiting.
+func (c *Conn) endLocked(err error, orderly bool) {
+	if c.end != nil {
+		return
+	}
+	c.end = invalid(err)
+	c.kill()
+	c.failCallsLocked(c.end)
+	switch {
+	case orderly && c.up:
+		c.link.hurry()
+	case c.link != nil:
+		c.link.close()
+		fallthrough
+	default:
+		c.dropQueueLocked()
+	}
+	c.change.Broadcast()
+}
+
+func (c *Conn) reason() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.end
+}
+
+// bury drops what is left and answers why.
+func (c *Conn) bury() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dropQueueLocked()
+	c.link, c.up = nil, false
+	return c.end
+}

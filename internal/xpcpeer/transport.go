@@ -1,0 +1,99 @@
+package xpcpeer
+
+import (
+	"context"
+	"errors"
+
+	"portward/internal/wire"
+)
+
+// A Transport is a way for processes to reach each other: Unix, Mem. It has no
+// exported methods; Listen, Anonymous, Dial and DialEndpoint use it.
+//
+// The boundary is one that XPC fits: pack makes the native dictionary, a link
+// is the native connection. Its receive is fed by the event handler, which may
+// wait in it (the target queue is serial, so that is back-pressure), and by the
+// reply blocks; sending a call is xpc_connection_send_message_with_reply, whose
+// block feeds a reply of the same id; sending a reply fills the dictionary that
+// xpc_dictionary_create_reply made of the request; XPC_ERROR_CONNECTION_
+// INTERRUPTED is errPeerGone, after which dial answers the same connection again.
+type Transport interface {
+	listen(name string) (acceptor, error)
+	anonymous() (acceptor, error)
+	dial(ctx context.Context, name string) (link, error)
+	connect(ctx context.Context, ep wire.Handle) (link, error)
+	retain(ep wire.Handle) (wire.Handle, error) // a reference of our own
+	pack(packet) (parcel, error)                // a copy of our own, handles duplicated
+}
+
+// An acceptor is a transport's listener.
+type acceptor interface {
+	accept() (link, error) // io.EOF after close; other errors are passing ones
+	endpoint() (wire.Handle, error)
+	close() error
+}
+
+// A link is one life of a connection. receive is called by one goroutine at a
+// time, send by one at a time, the others by any.
+type link interface {
+	// receive waits for a packet. errPeerGone: that, or close was called.
+	// wire.ErrMalformed: the peer broke the rules.
+	receive() (packet, error)
+	// send waits until the packet is on its way and closes the parcel in any case.
+	// errPeerGone: it is, or would have to be waited for in a hurry.
+	send(parcel) error
+	// hurry makes sends, the present one too, fail where they would wait.
+	hurry()
+	// evidence is known from the start on accepted links, on others after the
+	// first receive. It ends with the link.
+	evidence() *Evidence
+	close()
+}
+
+// errPeerGone is how a link ends by itself.
+var errPeerGone = errors.New("the peer is gone")
+
+// A parcel is a packet ready for one transport.
+type parcel interface{ drop() }
+
+// A packet is what links carry.
+type packet struct {
+	kind kind
+	id   uint64    // of a call, its reply or failure; the protocol's version in a welcome
+	dict wire.Dict // in messages, calls and replies
+	code string    // in failures
+}
+
+const protocol = 1
+
+type kind uint8
+
+const (
+	kindWelcome kind = iota + 1 // server to client, first: both policies may now be asked
+	kindMessage
+	kindCall
+	kindReply
+	kindFailure // in place of a reply, or of the welcome (id 0)
+)
+
+func (k kind) String() string {
+	switch k {
+	case kindWelcome:
+		return "welcome"
+	case kindMessage:
+		return "message"
+	case kindCall:
+		return "call"
+	case kindReply:
+		return "reply"
+	case kindFailure:
+		return "failure"
+	}
+	return "unknown packet"
+}
+
+// Codes of failures; others are taken for codeUnanswered.
+const (
+	codeRefused    = "refused"
+	codeUnanswered = "unanswered"
+)

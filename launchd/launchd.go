@@ -1,0 +1,43 @@
+// Package launchd knows the product's jobs as launchd is told of them: the
+// property lists, and the names in them that programs must agree on. It must
+// never know how a job is run.
+//
+// The files are launchd.plist(5) property lists, valid as they stand on macOS.
+// Other engines read the same files and replace Prefix by the root they are
+// given, and nothing else.
+package launchd
+
+import (
+	"embed"
+	"io/fs"
+)
+
+// Labels of the jobs. A job's file is named after its label, its program after
+// the label's last part.
+const (
+	Supervisor = "dev.portward.supervisor"
+	NetChild   = "dev.portward.netchild"
+	GUIAgent   = "dev.portward.guiagent"
+)
+
+// Names that a job's engine holds for it, over all its lives.
+const (
+	CheckInService  = "dev.portward.supervisor.checkin" // the supervisor's MachServices: netchild checks in here
+	NetChildService = "dev.portward.netchild"           // netchild's MachServices: agents and tools connect here
+	ViewerSocket    = "viewer"                          // netchild's Sockets: viewers connect here
+)
+
+// Prefix is the one fixed directory that the files name.
+const Prefix = "/Library/Application Support/Portward"
+
+// RootVariable is the environment variable in which every job finds Prefix, or
+// what its engine has put in Prefix's place.
+const RootVariable = "PORTWARD_ROOT"
+
+//go:embed LaunchDaemons/*.plist LaunchAgents/*.plist
+var files embed.FS
+
+// Files answers LaunchDaemons/LABEL.plist and LaunchAgents/LABEL.plist, as they
+// lie below a bundle's Contents/Library and below a Mac's /Library. Daemons
+// belong to domain "system", agents to every "gui" domain.
+func Files() fs.FS { return files }
