@@ -206,10 +206,14 @@ func (a *agent) frame(ctx context.Context, src capture.Source, chain *surface.Ch
 	var ferr error
 	if err := a.loop.try(ctx, func() {
 		dirty, err := src.Fill(b.Slot)
-		if err == nil {
-			err = chain.Submit(b, dirty)
+		switch {
+		case err != nil:
+			ferr = errors.Join(err, chain.Return(b))
+		case dirty.Empty():
+			ferr = chain.Return(b)
+		default:
+			ferr = chain.Submit(b, dirty)
 		}
-		ferr = err
 	}); err != nil {
 		return err
 	}

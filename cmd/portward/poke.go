@@ -31,18 +31,19 @@ func poke(args []string) (int, error) {
 	for _, name := range []string{"crash", "deadlock", "livelock", "stop", "disarm", "start"} {
 		picked[name] = fs.Bool(name, false, "")
 	}
-	// The job may stand before the flags, as in the usage.
+	// The job may stand before, between or after the flags.
 	job := ""
-	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
-		job, args = args[0], args[1:]
-	}
-	if err := parse(fs, args, pokeUsage); err != nil {
-		return program.ExitUsage, err
-	}
-	if job == "" && fs.NArg() == 1 {
-		job = fs.Arg(0)
-	} else if fs.NArg() > 0 {
-		return program.ExitUsage, fmt.Errorf("one job, not %q too\nhint: portward poke --help", fs.Arg(0))
+	for {
+		if err := parse(fs, args, pokeUsage); err != nil {
+			return program.ExitUsage, err
+		}
+		if fs.NArg() == 0 {
+			break
+		}
+		if job != "" {
+			return program.ExitUsage, fmt.Errorf("one job, not %q too\nhint: portward poke --help", fs.Arg(0))
+		}
+		job, args = fs.Arg(0), fs.Args()[1:]
 	}
 	if job == "" {
 		return program.ExitUsage, errors.New("which job?\nhint: portward poke --help")

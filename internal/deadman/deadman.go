@@ -7,6 +7,10 @@
 // or cannot be made to speak. Each Beat sets both back. No watcher wakes for
 // it; a beat costs the caller four short system calls.
 //
+// The runtime writes stacks in very small pieces: MaxStacks of them (600
+// goroutines of 20 frames) took 1.4 to 2 s on a heavily loaded machine. The
+// grace must cover that, or SIGKILL cuts the stacks short and is the exit.
+//
 // The clock is CLOCK_MONOTONIC, which stands still while the machine sleeps.
 // The process must leave SIGQUIT to the runtime: after signal.Notify or
 // signal.Ignore of it only SIGKILL is left. A debugger that stops the process

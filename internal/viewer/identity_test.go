@@ -53,9 +53,9 @@ func modes(t *testing.T, dir string) {
 // Rule: a file that cannot be used is set aside and made anew; the other stays.
 func TestIdentityIsMadeAnew(t *testing.T) {
 	spoil := map[string]func(t *testing.T, path string){
-		"empty":     func(t *testing.T, path string) { spoilWith(t, path, nil) },
-		"garbage":   func(t *testing.T, path string) { spoilWith(t, path, []byte("\x00garbage")) },
-		"truncated": func(t *testing.T, path string) { spoilWith(t, path, contents(t, path)[:20]) },
+		"empty":     func(t *testing.T, path string) { put(t, path, nil) },
+		"garbage":   func(t *testing.T, path string) { put(t, path, []byte("\x00garbage")) },
+		"truncated": func(t *testing.T, path string) { put(t, path, contents(t, path)[:20]) },
 		"exposed": func(t *testing.T, path string) {
 			if err := os.Chmod(path, 0o644); err != nil {
 				t.Fatal(err)
@@ -99,14 +99,14 @@ func TestIdentityIsMadeAnew(t *testing.T) {
 // Rule: an error names the matter and never the token.
 func TestIdentityError(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
-	spoilWith(t, file, nil)
+	put(t, file, nil)
 	_, _, err := LoadOrCreateIdentity(filepath.Join(file, "dir"))
 	if err == nil || !strings.HasPrefix(err.Error(), "viewer identity: ") {
 		t.Errorf("error %v", err)
 	}
 }
 
-func spoilWith(t *testing.T, path string, data []byte) {
+func put(t *testing.T, path string, data []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)

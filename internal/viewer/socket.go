@@ -60,7 +60,7 @@ func (s *server) meet(w http.ResponseWriter, r *http.Request) (*websocket.Conn, 
 
 func (s *server) authorise(ctx context.Context, c *websocket.Conn) error {
 	c.SetReadLimit(maxHello)
-	ctx, cancel := context.WithTimeout(ctx, s.within)
+	ctx, cancel := context.WithTimeout(ctx, s.patience.hello)
 	defer cancel()
 	kind, data, err := c.Read(ctx)
 	if err != nil {
@@ -88,14 +88,14 @@ func (s *server) show(ctx context.Context, c *websocket.Conn) error {
 	defer sub.Cancel()
 	helpers.Go(func() {
 		defer cancel()
-		knock(ctx, c)
+		s.knock(ctx, c)
 	})
 	return s.send(ctx, c, box, sub.Drained)
 }
 
 // knock pings the viewer until it does not answer.
-func knock(ctx context.Context, c *websocket.Conn) {
-	t := time.NewTicker(pingEvery)
+func (s *server) knock(ctx context.Context, c *websocket.Conn) {
+	t := time.NewTicker(s.patience.ping)
 	defer t.Stop()
 	for {
 		select {
@@ -103,7 +103,7 @@ func knock(ctx context.Context, c *websocket.Conn) {
 			return
 		case <-t.C:
 		}
-		wait, cancel := context.WithTimeout(ctx, pingEvery+writeWithin)
+		wait, cancel := context.WithTimeout(ctx, s.patience.ping+s.patience.write)
 		err := c.Ping(wait)
 		cancel()
 		if err != nil {
@@ -127,12 +127,12 @@ func (s *server) send(ctx context.Context, c *websocket.Conn, box *outbox, drain
 				return nil
 			}
 		case states != nil:
-			if err := write(ctx, c, websocket.MessageText, s.greet(states, !greeted)); err != nil {
+			if err := s.write(ctx, c, websocket.MessageText, s.greet(states, !greeted)); err != nil {
 				return err
 			}
 			greeted = true
 		default:
-			if err := write(ctx, c, websocket.MessageBinary, u.Message); err != nil {
+			if err := s.write(ctx, c, websocket.MessageBinary, u.Message); err != nil {
 				return err
 			}
 			if box.sent(u.Session) {
@@ -142,8 +142,8 @@ func (s *server) send(ctx context.Context, c *websocket.Conn, box *outbox, drain
 	}
 }
 
-func write(ctx context.Context, c *websocket.Conn, kind websocket.MessageType, data []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, writeWithin)
+func (s *server) write(ctx context.Context, c *websocket.Conn, kind websocket.MessageType, data []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, s.patience.write)
 	defer cancel()
 	return c.Write(ctx, kind, data)
 }

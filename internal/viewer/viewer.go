@@ -14,11 +14,14 @@ import (
 const (
 	maxStrangers = 16 // sockets that have not proven the token yet
 	maxSeats     = 64 // viewers at once
-
-	helloWithin = 5 * time.Second  // from the open socket to the token
-	writeWithin = 20 * time.Second // one message to a viewer
-	pingEvery   = 10 * time.Second // and as long again for the answer, beside a write
 )
+
+// patiences are how long a viewer is waited for.
+type patiences struct {
+	hello time.Duration // from the open socket to the token
+	write time.Duration // one message to be taken
+	ping  time.Duration // between pings, and for the answer beside a write
+}
 
 // Hub is what a viewer needs of *hub.Hub.
 type Hub interface {
@@ -44,7 +47,7 @@ type server struct {
 	hosts     map[string]bool
 	strangers chan struct{} // filled by sockets without a proven token
 	seats     chan struct{} // filled by viewers
-	within    time.Duration // helloWithin, shorter in tests
+	patience  patiences
 }
 
 // New answers the handler of "/" and "/ws". It must be served over TLS. A
@@ -61,7 +64,7 @@ func newServer(cfg Config) *server {
 		hosts:     make(map[string]bool),
 		strangers: make(chan struct{}, maxStrangers),
 		seats:     make(chan struct{}, maxSeats),
-		within:    helloWithin,
+		patience:  patiences{hello: 5 * time.Second, write: 20 * time.Second, ping: 10 * time.Second},
 	}
 	for _, h := range cfg.Hosts {
 		s.hosts[strings.ToLower(h)] = true

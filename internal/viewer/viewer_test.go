@@ -154,7 +154,7 @@ func guards(t *testing.T, h http.Header) {
 func TestSilentStrangers(t *testing.T) {
 	h := hub.New(hub.Config{})
 	s := newServer(Config{Hub: h, Token: testToken})
-	s.within = time.Second
+	s.patience.hello = time.Second
 	srv := httptest.NewTLSServer(s)
 	defer srv.Close()
 	addr := strings.TrimPrefix(srv.URL, "https://")
@@ -163,7 +163,7 @@ func TestSilentStrangers(t *testing.T) {
 	silent, _ := dial(t, addr, nil)
 	silent.refused()
 
-	s.within = patience
+	s.patience.hello = patience
 	until(t, "the place is free again", func() bool { return len(s.strangers) == 0 })
 	var open []*client
 	for range maxStrangers {
@@ -238,6 +238,35 @@ func TestTwentyViewers(t *testing.T) {
 	until(t, "all are gone", func() bool { return st.hub.Viewers() == 0 })
 	a.chain.Close()
 	st.stop()
+}
+
+// Rule: a viewer that answers no ping, or takes no message, is let go.
+func TestDeadViewers(t *testing.T) {
+	h := hub.New(hub.Config{})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() { _ = h.Run(ctx) }()
+	for name, p := range map[string]patiences{
+		"ping":  {hello: patience, write: time.Second, ping: time.Second},
+		"write": {hello: patience, write: time.Second, ping: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(Config{Hub: h, Token: testToken, Log: t.Logf})
+			s.patience = p
+			srv := httptest.NewTLSServer(s)
+			defer srv.Close()
+			addr := strings.TrimPrefix(srv.URL, "https://")
+			s.hosts[addr] = true
+			view(t, addr) // never reads, so it neither takes nor answers
+			until(t, "the viewer is there", func() bool { return h.Viewers() == 1 })
+			if name == "write" {
+				bgrx, _ := noise(1, 2000, 1000) // more than sockets hold
+				a := enter(t, &stage{hub: h}, "1", 2000, 1000, func(pix []byte) { copy(pix, bgrx) })
+				defer a.chain.Close()
+			}
+			until(t, "the viewer is let go", func() bool { return h.Viewers() == 0 })
+		})
+	}
 }
 
 // Rule: the seats are bounded, and who finds none is told to come later.

@@ -35,9 +35,9 @@ func heal(d *Dog, _ note) {
 // bury ends the present life: the verdict, the tally, and what comes next.
 func (d *Dog) bury() {
 	v := d.judge()
-	d.last = v
-	d.changeState(Down)
 	fast := v.Class.counts() && !d.run.healthy
+	d.last, d.run = v, run{}
+	d.changeState(Down)
 	if fast {
 		d.tally++
 	}

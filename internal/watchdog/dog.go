@@ -50,8 +50,7 @@ type Exit struct {
 	CPU    time.Duration // user and system time in all
 }
 
-// A Death is what the loop knows of the end of a life. A witness is asked
-// before a kill, where Exit is still nil, or else after the end.
+// A Death is what the loop knows of the end of a life, or ahead of a kill.
 type Death struct {
 	Class  Class // None: the witness may know
 	Text   string
@@ -130,7 +129,7 @@ type run struct {
 	beatAt   time.Time
 	healthy  bool
 	goodbye  string
-	exit     *Exit // told, but the connection's last words are awaited
+	exit     *Exit // told; nil: not yet
 	end      Class // why we ended it; None: we did not
 	endText  string
 	unkilled bool // the kill itself went wrong

@@ -114,7 +114,45 @@ func TestEngineWithoutReports(t *testing.T) {
 		if s := w.is(Down); s.Tally != 2 {
 			t.Errorf("tally %d, want 2", s.Tally)
 		}
-		w.did("see 2 none", "kill 2")
+		w.did("kill 2", "see 2 none")
+	})
+}
+
+// An engine that reports exits is given the time to, after the kill as well:
+// the exit makes the verdict.
+func TestLostWithoutExit(t *testing.T) {
+	for _, told := range []bool{false, true} {
+		inWorld(t, policy, func(t *testing.T, w *world) {
+			w.start(1)
+			w.dog.Lost(1)
+			later(policy.LostWithin - time.Millisecond)
+			w.is(Lost)
+			later(time.Millisecond)
+			w.is(Dying)
+			w.did("kill 1")
+			want := "gone without an exit report"
+			if told {
+				w.dog.Exited(1, Exit{Signal: 9})
+				want = "signal 9 (killed)"
+			} else {
+				later(policy.LostWithin)
+			}
+			if s := w.is(Down); s.Last.Class != Crash || s.Last.Text != want || s.Tally != 1 {
+				t.Errorf("status %+v, want a crash: %s", s, want)
+			}
+			w.did("see 1 none")
+		})
+	}
+}
+
+// A restart of a life that has exited, but was not heard out, kills nobody.
+func TestRestartAfterAnUnheardExit(t *testing.T) {
+	inWorld(t, policy, func(t *testing.T, w *world) {
+		w.start(1)
+		w.dog.Exited(1, Exit{})
+		go w.dog.Restart(t.Context())
+		w.is(Down)
+		w.did("see 1 none", "kick")
 	})
 }
 
@@ -169,7 +207,7 @@ func TestKillThatGoesWrong(t *testing.T) {
 		w.is(Dying)
 		w.dog.Exited(1, Exit{Signal: 9})
 		w.is(Down)
-		w.did("see 1 none", "kill 1", "kill 1", "kill 1")
+		w.did("kill 1", "kill 1", "kill 1", "see 1 none")
 	})
 }
 

@@ -73,12 +73,12 @@ func (d *Dog) turnTo(life Life) {
 
 func drop(_ *Dog, n note) { n.answer(ErrStranger) }
 
+func know(d *Dog, n note) { d.run.pid, d.run.told = n.pid, true }
+
 func begin(d *Dog, n note) {
 	know(d, n)
 	d.changeState(Starting)
 }
-
-func know(d *Dog, n note) { d.run.pid, d.run.told = n.pid, true }
 
 func up(d *Dog, n note) {
 	if d.run.exit != nil {
@@ -148,20 +148,17 @@ func (d *Dog) kill(why Class, text string) {
 func (d *Dog) strike() {
 	err := d.env.Kill(d.life)
 	d.changeState(Dying)
-	d.reason = d.run.endText
-	if d.run.unkilled = err != nil; err != nil {
+	if d.reason, d.run.unkilled = d.run.endText, err != nil; err != nil {
 		d.reason = "kill: " + err.Error()
 	}
 }
 
-// giveUp ends the wait for an exit report. What may still run is killed, and
-// again if the kill went wrong; but nothing is once a later life is known, as
-// some engines can only kill by the name of the job.
+// giveUp ends the wait for an exit report. What may still run is killed, again
+// if the kill went wrong; but not once a later life is known, as some engines
+// can only kill by the name of the job.
 func giveUp(d *Dog, _ note) {
 	if d.early == 0 && d.run.exit == nil && (d.is == Lost || d.run.unkilled) {
-		retry := d.run.unkilled
-		d.see(d.death())
-		if d.strike(); retry || d.run.unkilled {
+		if d.strike(); d.run.told || d.run.unkilled {
 			return
 		}
 	}
@@ -175,7 +172,7 @@ func release(d *Dog, _ note) {
 
 // renew is a restart. What it ends is nobody's fault.
 func renew(d *Dog, n note) {
-	if d.early != 0 {
+	if d.early != 0 || d.run.exit != nil {
 		d.bury()
 	}
 	d.lift()

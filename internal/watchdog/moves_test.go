@@ -39,7 +39,7 @@ var cells = [states][kinds]string{
 	Lost: {
 		started: "lost", startFail: "down: see 3 start-failed", exited: "down: see 3 none",
 		checkedIn: "up", connLost: "lost", goodbye: "lost", beaten: "lost",
-		due: "down: see 3 none, kill 3", healthyDue: "lost", restart: "dying: rekick",
+		due: "dying: kill 3", healthyDue: "lost", restart: "dying: rekick",
 	},
 	Dying: { // evidence was taken before the kill
 		started: "dying", startFail: "down", exited: "down",
@@ -188,7 +188,7 @@ func TestTimerOfAnEarlierStayIsAStranger(t *testing.T) {
 		later(policy.LostWithin - time.Millisecond)
 		w.is(Lost)
 		later(time.Millisecond)
-		w.is(Down)
-		w.did("see 1 none", "kill 1")
+		w.is(Dying)
+		w.did("kill 1")
 	})
 }

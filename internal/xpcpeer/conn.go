@@ -27,7 +27,7 @@ type Conn struct {
 	dial      func(context.Context) (link, error) // nil: the first link is the last
 	redials   bool                                // a link that breaks is an interruption
 	release   func()                              // of what dial needs
-	alive     context.Context                     // ends with the first reason for invalidity
+	alive     context.Context                     // ends when our side quits
 	kill      context.CancelFunc
 	done      chan struct{}
 
@@ -141,7 +141,7 @@ func (c *Conn) Send(ctx context.Context, d wire.Dict) error {
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.endLocked(ErrInvalid, true)
+	c.quitLocked(ErrInvalid, true)
 	return nil
 }
 

@@ -111,9 +111,10 @@ func (c *Conn) take(l link, p packet, inbox chan<- *Message) error {
 	return nil
 }
 
-// handle gives one message to the owner; after the end it gives none.
+// handle gives one message to the owner: also after the peer's end, if it was
+// sent before, but not after our own.
 func (c *Conn) handle(m *Message) {
-	if c.reason() == nil && c.cfg.Message != nil {
+	if c.alive.Err() == nil && c.cfg.Message != nil {
 		c.cfg.Message(c, m)
 	}
 	m.finish()
@@ -192,6 +193,12 @@ func (c *Conn) finish(cause error) {
 	c.endLocked(invalid(cause), false)
 }
 
+// quitLocked ends the connection from our side: no more messages are delivered.
+func (c *Conn) quitLocked(err error, orderly bool) {
+	c.kill()
+	c.endLocked(err, orderly)
+}
+
 // endLocked is the one door to invalidity. orderly: what is queued may still be
 // written if that takes no waiting.
 func (c *Conn) endLocked(err error, orderly bool) {
@@ -199,7 +206,6 @@ func (c *Conn) endLocked(err error, orderly bool) {
 		return
 	}
 	c.end = invalid(err)
-	c.kill()
 	c.failCallsLocked(c.end)
 	switch {
 	case orderly && c.up:
@@ -223,6 +229,7 @@ func (c *Conn) reason() error {
 func (c *Conn) bury() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.kill()
 	c.dropQueueLocked()
 	c.link, c.up = nil, false
 	return c.end

@@ -127,7 +127,7 @@ func (c *Conn) answerWaitingLocked(err error) {
 // enqueueLocked takes over the parcel, also when it fails.
 func (c *Conn) enqueueLocked(o outgoing) error {
 	if c.end == nil && len(c.queue) >= c.cfg.MaxQueue {
-		c.endLocked(ErrFlooded, false)
+		c.quitLocked(ErrFlooded, false)
 	}
 	if c.end != nil {
 		o.parcel.drop()

@@ -2,9 +2,7 @@ package jobstest
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -12,11 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-
-	"howett.net/plist"
 
 	"portward/internal/jobs"
 )
@@ -72,34 +67,10 @@ type keys map[string]any
 // write makes a plist of a child that plays role.
 func (b *bench) write(label, role string, more keys) string {
 	b.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		b.Fatal(err)
-	}
-	all := keys{
-		"Label": label, "Program": exe, "StandardErrorPath": filepath.Join(b.dir, "stderr"),
-		"EnvironmentVariables": map[string]string{roleVariable: role, notesVariable: b.notes(label), "JOBSTEST_ARG": label},
-	}
-	for k, v := range more {
-		all[k] = v
-	}
-	data, err := plist.Marshal(map[string]any(all), plist.XMLFormat)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return b.file(label+".plist", data)
-}
-
-func (b *bench) file(name string, data []byte) string {
-	b.Helper()
-	path := filepath.Join(b.dir, name)
-	if err := os.WriteFile(path, data, 0o644); err != nil {
-		b.Fatal(err)
-	}
+	path, err := Plist(b.dir, label, role, more)
+	b.ok(err)
 	return path
 }
-
-func (b *bench) notes(label string) string { return filepath.Join(b.dir, label+".notes") }
 
 // load bootstraps a child's plist into the system domain.
 func (b *bench) load(label, role string, more keys) jobs.Target {
@@ -199,10 +170,8 @@ func (b *bench) until(what string, is func() bool) {
 func (b *bench) note(label, role string) (n Note) {
 	b.Helper()
 	b.until(label+" plays "+role, func() bool {
-		data, _ := os.ReadFile(b.notes(label))
-		for _, line := range bytes.Split(data, []byte("\n")) {
-			var one Note
-			if json.Unmarshal(line, &one) == nil && one.Role == role {
+		for _, one := range Notes(b.dir, label) {
+			if one.Role == role {
 				n = one
 			}
 		}
@@ -231,18 +200,4 @@ func (b *bench) life(c net.Conn) uint64 {
 	n, err := strconv.ParseUint(strings.TrimSpace(line), 10, 64)
 	b.ok(err)
 	return n
-}
-
-// gone tells whether a process can do nothing any more. A zombie that nobody
-// reaps is gone.
-func gone(pid int) bool {
-	if syscall.Kill(pid, 0) == syscall.ESRCH {
-		return true
-	}
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return os.IsNotExist(err)
-	}
-	_, rest, _ := bytes.Cut(data[bytes.LastIndexByte(data, ')'):], []byte(" "))
-	return len(rest) > 0 && (rest[0] == 'Z' || rest[0] == 'X')
 }

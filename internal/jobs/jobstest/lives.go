@@ -109,7 +109,7 @@ func lifeCases() []rule {
 				b.Fatalf("exit: %+v", e)
 			}
 			b.next(t, jobs.Unloaded)
-			if !gone(pid) {
+			if !Gone(pid) {
 				b.Fatal("the process is there")
 			}
 			_, err := b.Engine.State(b.ctx, t)
@@ -137,7 +137,7 @@ func lifeCases() []rule {
 			child := b.note("test.family", "deaf").PID
 			b.ok(syscall.Kill(b.state(t).PID, syscall.SIGKILL))
 			b.next(t, jobs.Exited)
-			if !gone(child) {
+			if !Gone(child) {
 				b.Fatal("the group's member is there after the exit was reported")
 			}
 		}},
@@ -146,7 +146,7 @@ func lifeCases() []rule {
 			child := b.note("test.abandon", "deaf").PID
 			b.Cleanup(func() { syscall.Kill(child, syscall.SIGKILL) })
 			b.ok(b.Engine.Bootout(b.ctx, t))
-			if gone(child) {
+			if Gone(child) {
 				b.Fatal("the abandoned process was killed")
 			}
 		}},

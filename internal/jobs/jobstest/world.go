@@ -88,7 +88,7 @@ func worldCases() []rule {
 			b.ok(b.Engine.Bootstrap(b.ctx, jobs.GUI, b.write("test.leave", "sleep", keys{"KeepAlive": true})))
 			pid := b.next(in("1", "test.leave"), jobs.Started).PID
 			b.ok(b.Logout(b.ctx, "1"))
-			if !gone(pid) {
+			if !Gone(pid) {
 				b.Fatal("the agent is there")
 			}
 			b.next(in("1", "test.leave"), jobs.Unloaded)
