@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"go.uber.org/zap/zapcore"
 )
@@ -17,7 +18,7 @@ func newLog() func(format string, args ...any) {
 	})
 	core := zapcore.NewCore(enc, zapcore.Lock(os.Stderr), zapcore.InfoLevel)
 	return func(format string, args ...any) {
-		e := zapcore.Entry{Level: zapcore.InfoLevel, Time: now(), LoggerName: "supervisor", Message: fmt.Sprintf(format, args...)}
+		e := zapcore.Entry{Level: zapcore.InfoLevel, Time: time.Now(), LoggerName: "supervisor", Message: fmt.Sprintf(format, args...)}
 		core.Write(e, nil)
 	}
 }

@@ -62,7 +62,7 @@ func run() (int, error) {
 	s.dog = watchdog.New(watchdog.Config{
 		StartWithin: time.Duration(cfg.StartWithin),
 		Healthy:     time.Duration(cfg.Healthy),
-		LostWithin:  time.Second,
+		LostWithin:  5 * time.Second,
 		FastDeaths:  cfg.FastDeaths,
 		Backoff:     newBackoff(cfg),
 	}, s.env(ctx))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"sync"
-	"time"
 
 	"portward/internal/bundle"
 	"portward/internal/config"
@@ -45,8 +44,6 @@ func (w *watched) close() {
 	w.page.Close()
 	w.stacks.Close()
 }
-
-func now() time.Time { return time.Now() }
 
 // hear forwards the engine's events until ctx ends: lives to the dog, logins
 // to netchild. What was running before this supervisor started is told first.

@@ -48,7 +48,7 @@ func (s *supervisor) kill(life watchdog.Life) error {
 		return err
 	}
 	if watchdog.Life(st.Life) != life || st.PID == 0 {
-		return fmt.Errorf("life %d is over", life)
+		return nil // it is over already
 	}
 	p, err := os.FindProcess(st.PID) // by pidfd where the kernel has it
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *supervisor) witness(life watchdog.Life, d watchdog.Death) watchdog.Evid
 		}
 		fmt.Fprintf(&blob, "life %d: %v: %s\n", life, ev.Class, ev.Text)
 		fmt.Fprintf(&blob, "last progress: %v before the end was known, item %d, %v of CPU time by then\n", now-p.Beat, p.Items, p.CPU)
-		blob.WriteString(machine())
+		blob.WriteString(evidence.Machine())
 		blob.Write(stacks)
 	}
 	r := evidence.Record{
@@ -96,18 +96,6 @@ func (s *supervisor) witness(life watchdog.Life, d watchdog.Death) watchdog.Evid
 	ev.Where = where
 	s.log("life %d: %v: %s (%s)", life, ev.Class, ev.Text, where)
 	return ev
-}
-
-// machine tells what the machine was doing, proc(5): load and, where the kernel
-// counts it, the share of time that work waited for CPU, memory and disks.
-func machine() string {
-	var b strings.Builder
-	for _, path := range []string{"/proc/loadavg", "/proc/pressure/cpu", "/proc/pressure/memory", "/proc/pressure/io", "/proc/uptime"} {
-		if text, err := os.ReadFile(path); err == nil {
-			fmt.Fprintf(&b, "%s: %s\n", path, strings.ReplaceAll(strings.TrimSpace(string(text)), "\n", "; "))
-		}
-	}
-	return b.String()
 }
 
 // report publishes the dog's status. What could not be written is tried again

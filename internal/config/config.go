@@ -40,7 +40,7 @@ func Default() Config {
 		Healthy:     Duration(10 * time.Second),
 		StartWithin: Duration(20 * time.Second),
 		HangLimit:   Duration(3 * time.Second),
-		HangGrace:   Duration(time.Second),
+		HangGrace:   Duration(3 * time.Second), // a loaded machine needs 2 s to write 256 KiB of stacks
 		FastDeaths:  5,
 		BackoffMin:  Duration(time.Second),
 		BackoffMax:  Duration(time.Minute),

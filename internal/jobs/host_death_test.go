@@ -121,4 +121,3 @@ func poll(t testing.TB, what string, is func() bool) {
 		}
 	}
 }
-

@@ -22,7 +22,8 @@ type Reading struct {
 // Who dies by the timers exits with status 2, as after a panic, or by SIGKILL;
 // but the last beat is older than the limit, where one who works or idles beats
 // in a quarter of it. A panic that says so is believed whatever the age: to
-// write very many stacks takes longer than a short limit.
+// write very many stacks takes longer than a short limit. Who used a quarter of
+// the time span on a loaded machine; who waits uses next to none.
 func Classify(r Reading, exit Exit, now time.Duration, stacks []byte) (Class, string) {
 	const sigQuit, sigKill = 3, 9 // POSIX
 	age := now - r.Beat
@@ -35,7 +36,7 @@ func Classify(r Reading, exit Exit, now time.Duration, stacks []byte) (Class, st
 		return Crash, exit.describe() + firstLine(stacks)
 	case age > r.Limit+r.Grace+max(time.Second, r.Limit):
 		return Stall, text + "; the machine stood still"
-	case used > age/2:
+	case used > age/4:
 		return Livelock, text
 	case !quit && len(stacks) == 0:
 		return Stopped, text + "; wrote no stacks"

@@ -1,0 +1,49 @@
+package launchd_test
+
+import (
+	"io/fs"
+	"path"
+	"slices"
+	"testing"
+
+	"portward/internal/jobs"
+	"portward/launchd"
+)
+
+// Rule: the embedded engine reads the very files that launchd reads, and takes
+// from them what they mean.
+func TestEmbeddedEngineReadsThem(t *testing.T) {
+	names, err := fs.Glob(launchd.Files(), "*/*")
+	if err != nil || len(names) != 3 {
+		t.Fatalf("files %q, %v", names, err)
+	}
+	specs := map[string]*jobs.Spec{}
+	for _, name := range names {
+		data, err := fs.ReadFile(launchd.Files(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec, err := jobs.ParseSpec(name, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if spec.Label+".plist" != path.Base(name) {
+			t.Errorf("%s: label %q", name, spec.Label)
+		}
+		specs[spec.Label] = spec
+	}
+	child := specs[launchd.NetChild]
+	if child.RunAtLoad || child.KeepAlive.Any() || !slices.Equal(child.MachServices, []string{launchd.NetChildService}) {
+		t.Errorf("netchild is not on demand: %+v", child)
+	}
+	want := jobs.Socket{Key: launchd.ViewerSocket, NodeName: "127.0.0.1", ServiceName: "8443", Family: "IPv4"}
+	if !slices.Equal(child.Sockets, []jobs.Socket{want}) {
+		t.Errorf("netchild's sockets are %+v, want %+v", child.Sockets, want)
+	}
+	if s := specs[launchd.Supervisor]; !s.KeepAlive.Always || !slices.Equal(s.MachServices, []string{launchd.CheckInService}) {
+		t.Errorf("the supervisor is not always there: %+v", s)
+	}
+	if a := specs[launchd.GUIAgent]; !a.KeepAlive.Always || len(a.SessionTypes) != 1 || len(a.MachServices) != 0 {
+		t.Errorf("the agent is not one per login: %+v", a)
+	}
+}
