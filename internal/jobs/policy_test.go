@@ -22,7 +22,6 @@ type world struct {
 	mu     sync.Mutex
 	starts []time.Duration // since the world began
 	begin  time.Time
-	armed  uint64
 	fate   func(n int) (lives time.Duration, exit Exit, err error)
 	sent   []syscall.Signal
 	live   *fakeProcess
@@ -84,7 +83,7 @@ func play(t *testing.T, keys string, fate func(int) (time.Duration, Exit, error)
 		w := &world{path: path, ready: make(chan uint64), begin: time.Now(), fate: fate}
 		e, err := newEmbedded(Options{}, host{
 			pin: func() {}, start: w.start, ready: w.ready, close: func() {},
-			poll: func(token uint64, _ []listener) { w.armed = token }, unpoll: func([]listener) {},
+			poll: func(uint64, []listener) {}, unpoll: func([]listener) {},
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -173,10 +173,10 @@ func (c *Chain) hold(i int) (*Buffer, error) {
 func (c *Chain) Submit(b *Buffer, dirty Rect) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.mine(b); err != nil {
+	if err := c.mineLocked(b); err != nil {
 		return err
 	}
-	err := c.send(b.Slot, dirty)
+	err := c.sendLocked(b.Slot, dirty)
 	c.letGoLocked(b.Slot, err == nil)
 	return err
 }
@@ -185,7 +185,7 @@ func (c *Chain) Submit(b *Buffer, dirty Rect) error {
 func (c *Chain) Return(b *Buffer) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.mine(b); err != nil {
+	if err := c.mineLocked(b); err != nil {
 		return err
 	}
 	c.letGoLocked(b.Slot, false)
@@ -236,16 +236,16 @@ func (c *Chain) current() *link {
 	return c.link
 }
 
-// mine says whether the caller holds b.
-func (c *Chain) mine(b *Buffer) error {
+// mineLocked says whether the caller holds b.
+func (c *Chain) mineLocked(b *Buffer) error {
 	if b == nil || b.Slot < 0 || b.Slot >= len(c.buffers) || c.buffers[b.Slot] != b || c.slots[b.Slot].state != slotHeld {
 		return errors.New("buffer was not acquired")
 	}
 	return nil
 }
 
-// send is the part of Submit that can go wrong; c.mu is held.
-func (c *Chain) send(i int, dirty Rect) error {
+// sendLocked is the part of Submit that can go wrong.
+func (c *Chain) sendLocked(i int, dirty Rect) error {
 	d := descriptor{slot: i, seq: c.seq + 1, dirty: dirty.canon()}
 	switch {
 	case c.isClosed():

@@ -326,8 +326,9 @@ func TestSinkMapsReadOnly(t *testing.T) {
 	}
 }
 
-// A producer that lies to the kernel about blocking cannot make Close wait.
-func TestCloseWakesOnBlockingSocket(t *testing.T) {
+// A producer that makes the socket a blocking one, through a descriptor it
+// kept, cannot make Next stay longer than it should, nor Release, nor Close.
+func TestProducerCannotMakeUsBlock(t *testing.T) {
 	noLeaks(t)
 	o, _ := honestOffer(t)
 	f, _ := o.frames.File()
@@ -340,14 +341,24 @@ func TestCloseWakesOnBlockingSocket(t *testing.T) {
 	if err := unix.SetNonblock(int(kept.Fd()), false); err != nil {
 		t.Fatal(err)
 	}
-	got := make(chan error, 1)
-	ctx := deadline(t)
+	got := make(chan error, 2)
 	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+		defer cancel()
 		_, err := s.Next(ctx)
 		got <- err
+		_, err = s.Next(context.Background())
+		got <- err
 	}()
-	s.Close()
-	if err := <-got; !errors.Is(err, ErrClosed) {
-		t.Fatal(err)
+	for _, want := range []error{context.DeadlineExceeded, ErrClosed} {
+		select {
+		case err := <-got:
+			if !errors.Is(err, want) {
+				t.Fatalf("got %v, want %v", err, want)
+			}
+		case <-deadline(t).Done():
+			t.Fatal("blocked in the kernel")
+		}
+		s.Close()
 	}
 }

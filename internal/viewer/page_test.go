@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"portward/internal/surface"
@@ -100,7 +101,7 @@ func same(t *testing.T, got, want []byte) {
 func TestPageNeedsToken(t *testing.T) {
 	browser := viewertest.Browser(t)
 	st := play(t, "127.0.0.1:0", 1, selfSigned(t))
-	enter(t, st, "1", 32, 32, func(pix []byte) {})
+	enter(t, st, "1", 32, 32, func([]byte) {})
 	for name, url := range map[string]string{
 		"none":  "https://" + st.addr + "/",
 		"wrong": Address(st.addr, "another"),
@@ -153,8 +154,8 @@ func TestPageSurvivesRestart(t *testing.T) {
 	viewertest.WaitFor(t, page, `document.getElementById("life-8").dataset.life === "8" && !("end" in document.getElementById("life-8").dataset)`)
 }
 
-// The page says that there are no sessions, takes them away when they go, and
-// never scrolls sideways, from a phone to a wide screen.
+// The page says that there are no sessions, shows those that come, and never scrolls sideways, from a phone to a wide screen. With -artifacts its
+// screenshots are kept.
 func TestPageLayout(t *testing.T) {
 	browser := viewertest.Browser(t)
 	st := play(t, "127.0.0.1:0", 3, selfSigned(t))
@@ -172,11 +173,9 @@ func TestPageLayout(t *testing.T) {
 	for _, width := range []int64{340, 800, 1280, 2400} {
 		resize(t, page, width)
 		viewertest.WaitFor(t, page, `document.documentElement.scrollWidth <= innerWidth`)
-		if dir := os.Getenv("PORTWARD_SCREENSHOTS"); dir != "" {
-			name := fmt.Sprintf("%s/viewer-%d.png", dir, width)
-			if err := os.WriteFile(name, viewertest.Screenshot(t, page), 0o600); err != nil {
-				t.Error(err)
-			}
+		name := fmt.Sprintf("page-%d.png", width)
+		if err := os.WriteFile(filepath.Join(t.ArtifactDir(), name), viewertest.Screenshot(t, page), 0o600); err != nil {
+			t.Error(err)
 		}
 	}
 }
