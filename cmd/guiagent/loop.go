@@ -16,19 +16,20 @@ func newLoop() *loop { return &loop{items: make(chan func())} }
 // do runs f on the loop, before do returns if the loop still runs.
 func (l *loop) do(f func()) { l.items <- f }
 
-// try runs f on the loop unless ctx ends first.
-func (l *loop) try(ctx context.Context, f func()) error {
+// try runs f on the loop unless ctx ends first. Without taken f never runs;
+// with an error it may run later.
+func (l *loop) try(ctx context.Context, f func()) (taken bool, err error) {
 	done := make(chan struct{})
 	select {
 	case l.items <- func() { f(); close(done) }:
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 	select {
 	case <-done:
-		return nil
+		return true, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return true, ctx.Err()
 	}
 }
 

@@ -204,7 +204,7 @@ func (a *agent) frame(ctx context.Context, src capture.Source, chain *surface.Ch
 		return err
 	}
 	var ferr error
-	if err := a.loop.try(ctx, func() {
+	taken, err := a.loop.try(ctx, func() {
 		dirty, err := src.Fill(b.Slot)
 		switch {
 		case err != nil:
@@ -214,7 +214,11 @@ func (a *agent) frame(ctx context.Context, src capture.Source, chain *surface.Ch
 		default:
 			ferr = chain.Submit(b, dirty)
 		}
-	}); err != nil {
+	})
+	if !taken {
+		return errors.Join(err, chain.Return(b)) // else the slot would be lost for ever
+	}
+	if err != nil {
 		return err
 	}
 	return ferr

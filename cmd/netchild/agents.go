@@ -26,12 +26,14 @@ type agent struct {
 	conn    *xpcpeer.Conn
 	account *surface.Account
 
+	// Of the connection's handler alone.
+	phase wire.Phase
+	role  wire.Role
+
 	calling sync.Mutex // held over a call to the agent
 
 	mu       sync.Mutex
-	phase    wire.Phase
-	role     wire.Role
-	session  string
+	session  string            // written by the handler, read by others under the lock
 	chains   map[uint64]func() // chain -> end it
 	reverse  *xpcpeer.Conn     // to the endpoint that the agent sent
 	endpoint wire.Handle       // that endpoint, for relaying
@@ -134,7 +136,9 @@ func (a *agent) hello(d wire.Dict) (wire.Dict, error) {
 		if !a.n.logins.has(ctx, h.Session, a.conn.Evidence().UID) {
 			return nil, wire.Refusal{Code: wire.CodeNotPermitted, Text: fmt.Sprintf("uid %d has no session %q", a.conn.Evidence().UID, h.Session)}
 		}
+		a.mu.Lock()
 		a.session = h.Session
+		a.mu.Unlock()
 	}
 	a.phase = wire.PhaseGreeted
 	return wire.Welcome{Version: version, Build: a.n.p.Build, Life: a.n.p.Life}.Dict(), nil

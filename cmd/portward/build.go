@@ -61,7 +61,7 @@ func build(ctx context.Context, dir string, progress func(string, ...any)) (map[
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 		cmd.WaitDelay = 5 * time.Second
-		if out, err := cmd.CombinedOutput(); err != nil {
+		if out, err := runBound(cmd); err != nil {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}

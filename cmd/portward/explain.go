@@ -61,7 +61,7 @@ func (w *world) remember() (wait func(), err error) {
 // see writes one end down.
 func (w *world) see(ev jobs.Event, begun time.Time) {
 	r := evidence.Record{
-		Job: string(ev.Target), Life: ev.Life, Time: ev.Time, Class: "exit", Text: ev.Exit.String(), Exit: ev.Exit.String(),
+		Job: string(ev.Target), Life: ev.Life, Time: ev.Time, Class: "ended", Text: ev.Exit.String(), Exit: ev.Exit.String(),
 	}
 	if ev.Kind == jobs.StartFailed {
 		r.Class, r.Text, r.Exit = "start-failed", ev.Err, ""

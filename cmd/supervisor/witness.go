@@ -38,23 +38,25 @@ func (s *supervisor) env(ctx context.Context) watchdog.Env {
 	}
 }
 
-// kill ends the process of that life, found by the engine's number and not by
-// a remembered pid.
+// kill ends the process of that life, if it is not over already. The process is
+// held by pidfd before the engine is asked again whether its pid is still that
+// life's, so that a pid used anew is never hit.
 func (s *supervisor) kill(life watchdog.Life) error {
 	ctx, cancel := context.WithTimeout(context.Background(), engineWithin)
 	defer cancel()
 	st, err := s.engine.State(ctx, netchild)
-	if err != nil {
+	if err != nil || watchdog.Life(st.Life) != life || st.PID == 0 {
 		return err
 	}
-	if watchdog.Life(st.Life) != life || st.PID == 0 {
-		return nil // it is over already
-	}
-	p, err := os.FindProcess(st.PID) // by pidfd where the kernel has it
+	p, err := os.FindProcess(st.PID)
 	if err != nil {
 		return err
 	}
 	defer p.Release()
+	again, err := s.engine.State(ctx, netchild)
+	if err != nil || again.Life != st.Life || again.PID != st.PID {
+		return err
+	}
 	return p.Signal(syscall.SIGKILL)
 }
 

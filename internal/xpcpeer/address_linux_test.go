@@ -124,3 +124,58 @@ func TestInherited(t *testing.T) {
 		t.Fatal("listens on standard input")
 	}
 }
+
+// Rule: a connection that finds the backlog full waits its turn, and Close ends
+// the wait.
+func TestFullBacklog(t *testing.T) {
+	leavesNoFile(t)
+	dir := t.TempDir()
+	s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err == nil {
+		err = unix.Bind(s, &unix.SockaddrUnix{Name: filepath.Join(dir, service)})
+	}
+	if err == nil {
+		err = unix.Listen(s, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := os.NewFile(uintptr(s), "full")
+	defer held.Close()
+	var waiting [4]*xpcpeer.Conn
+	for i := range waiting {
+		waiting[i] = xpcpeer.Dial(xpcpeer.Unix(dir, nil), service, xpcpeer.Config{Policy: yes})
+		defer end(t, waiting[i])
+		if err := waiting[i].Send(patient(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end(t, waiting[0])
+	l, err := xpcpeer.Listen(xpcpeer.Unix("", map[string]*os.File{service: held}), service, answering())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, c := range waiting[1:] {
+		if pid := serverOf(t, c); pid != os.Getpid() {
+			t.Fatalf("served by %d", pid)
+		}
+	}
+}
+
+func BenchmarkCall(b *testing.B) {
+	tr := xpcpeer.Unix(b.TempDir(), nil)
+	l, err := xpcpeer.Listen(tr, service, answering())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	c := xpcpeer.Dial(tr, service, xpcpeer.Config{Policy: yes})
+	defer c.Close()
+	ctx := patient()
+	for b.Loop() {
+		if _, err := c.Call(ctx, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

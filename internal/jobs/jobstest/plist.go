@@ -21,7 +21,8 @@ func Plist(dir, label, role string, more map[string]any) (path string, err error
 	}
 	all := map[string]any{
 		"Label": label, "Program": exe, "StandardErrorPath": filepath.Join(dir, "stderr"),
-		"EnvironmentVariables": map[string]string{roleVariable: role, notesVariable: notes(dir, label), "JOBSTEST_ARG": label},
+		"EnvironmentVariables": map[string]string{roleVariable: role, notesVariable: notes(dir, label), "JOBSTEST_ARG": label,
+			"GORACE": "atexit_sleep_ms=0"},
 	}
 	maps.Copy(all, more)
 	data, err := plist.Marshal(all, plist.XMLFormat)

@@ -3,9 +3,11 @@
 package viewertest
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -17,7 +19,7 @@ const Patience = 60 * time.Second
 
 // Browser starts a Chromium of its own for the test and answers its context, in
 // which OpenPage opens pages. It accepts any certificate, keeps its profile in a
-// temporary directory and is gone when the test ends. Without Chromium the test
+// temporary directory and is gone when the test ends, with all its processes. Without Chromium the test
 // is skipped.
 func Browser(t testing.TB) context.Context {
 	t.Helper()
@@ -31,6 +33,7 @@ func Browser(t testing.TB) context.Context {
 	}
 	// Chromium's helpers may write a moment longer than it lives.
 	t.Cleanup(func() { removeWithin(t, home, 10*time.Second) })
+	t.Cleanup(func() { goneWithin(t, home, Patience) })
 
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path),
@@ -78,4 +81,31 @@ func removeWithin(t testing.TB, dir string, d time.Duration) {
 			return
 		}
 	}
+}
+
+// goneWithin waits until no process is left whose home is dir, proc(5); where
+// there is no /proc it sees none.
+func goneWithin(t testing.TB, dir string, d time.Duration) {
+	t.Helper()
+	for deadline := time.Now().Add(d); ; time.Sleep(20 * time.Millisecond) {
+		left := livingIn(dir)
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("processes of chromium are left: %v", left)
+			return
+		}
+	}
+}
+
+func livingIn(dir string) (processes []string) {
+	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, name := range environs {
+		b, err := os.ReadFile(name)
+		if err == nil && bytes.Contains(b, []byte("HOME="+dir+"\x00")) {
+			processes = append(processes, filepath.Base(filepath.Dir(name)))
+		}
+	}
+	return processes
 }

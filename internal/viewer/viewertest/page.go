@@ -71,6 +71,18 @@ func Canvases(t testing.TB, page context.Context) int {
 // CanvasPixels answers what the session's canvas shows.
 func CanvasPixels(t testing.TB, page context.Context, session string) *image.RGBA {
 	t.Helper()
+	return canvas(t, page, session, "0, 0, c.width, c.height")
+}
+
+// CanvasPart answers a part of it; what lies outside of the canvas is
+// transparent.
+func CanvasPart(t testing.TB, page context.Context, session string, part image.Rectangle) *image.RGBA {
+	t.Helper()
+	return canvas(t, page, session, fmt.Sprintf("%d, %d, %d, %d", part.Min.X, part.Min.Y, part.Dx(), part.Dy()))
+}
+
+func canvas(t testing.TB, page context.Context, session, part string) *image.RGBA {
+	t.Helper()
 	type picture struct {
 		Width  int    `json:"width"`
 		Height int    `json:"height"`
@@ -78,11 +90,11 @@ func CanvasPixels(t testing.TB, page context.Context, session string) *image.RGB
 	}
 	p := Eval[picture](t, page, fmt.Sprintf(`(() => {
 		const c = document.getElementById("screen-"+%q);
-		const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+		const {width, height, data} = c.getContext("2d").getImageData(%s);
 		let s = "";
-		for (let i = 0; i < d.length; i += 8192) s += String.fromCharCode(...d.subarray(i, i+8192));
-		return {width: c.width, height: c.height, data: btoa(s)};
-	})()`, session))
+		for (let i = 0; i < data.length; i += 8192) s += String.fromCharCode(...data.subarray(i, i+8192));
+		return {width, height, data: btoa(s)};
+	})()`, session, part))
 	pix, err := base64.StdEncoding.DecodeString(p.Data)
 	if err != nil || len(pix) != p.Width*p.Height*4 {
 		t.Fatalf("canvas of session %s: %d bytes for %dx%d: %v", session, len(pix), p.Width, p.Height, err)
