@@ -150,7 +150,7 @@ func (a *agent) attach(d wire.Dict) (wire.Dict, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer closeAll(at)
+	defer at.Agent.Close() // the other handles are the sink's
 	a.detach(at.Chain)
 	g := surface.Geometry{Width: int(at.Width), Height: int(at.Height), Stride: int(at.Stride), Format: surface.Format(at.Format)}
 	sink, err := surface.Open(g, at.Surfaces, at.Frames, a.account)
@@ -174,14 +174,6 @@ func (a *agent) attach(d wire.Dict) (wire.Dict, error) {
 	a.phase = wire.PhaseAttached
 	a.n.log("session %s attached %dx%d", a.session, g.Width, g.Height)
 	return wire.OK{}.Dict(), nil
-}
-
-func closeAll(at wire.Attach) {
-	for _, h := range at.Surfaces {
-		h.Close()
-	}
-	at.Frames.Close()
-	at.Agent.Close()
 }
 
 func (a *agent) detach(chain uint64) {
