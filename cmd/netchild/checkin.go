@@ -93,6 +93,9 @@ func (n *netchild) checkInOnce(ctx context.Context, cfg xpcpeer.Config) (wire.Te
 	if err != nil {
 		return wire.Terms{}, err
 	}
+	if err := n.hub.SetLimit(ctx, terms.HangLimit); err != nil {
+		return wire.Terms{}, err
+	}
 	if err := n.heart.take(terms); err != nil {
 		return wire.Terms{}, err
 	}

@@ -144,7 +144,7 @@ func evidenceOf(root string, r evidence.Record) string {
 	t := jobs.Target(r.Job)
 	switch {
 	case t.Session() != "":
-		return filepath.Join(root, "log", "guiagent.log")
+		return logPath(root, t)
 	case t == supervisorTarget:
 		return filepath.Join(root, "log", "supervisor.log")
 	}

@@ -60,11 +60,14 @@ func (r report) write(w io.Writer) error {
 }
 
 // streamed says whether netchild released at least one frame of every login.
-func (r report) streamed() bool {
+func (r report) streamed() bool { return len(r.Sessions) > 0 && len(r.blank()) == 0 }
+
+// blank answers the logins that never streamed.
+func (r report) blank() (ids []string) {
 	for _, s := range r.Sessions {
 		if s.Frames == 0 {
-			return false
+			ids = append(ids, s.ID)
 		}
 	}
-	return len(r.Sessions) > 0
+	return ids
 }

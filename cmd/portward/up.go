@@ -136,7 +136,7 @@ func up(args []string) (int, error) {
 	case err != nil:
 		return program.ExitInternal, err
 	case !rep.streamed():
-		return program.ExitAgain, errors.New("not every login streamed\nhint: portward explain; the logs are in " + o.root + "/log")
+		return program.ExitAgain, fmt.Errorf("not every login streamed: %s\nhint: portward explain; the logs are in %s/log", strings.Join(rep.blank(), ", "), o.root)
 	}
 	return program.ExitOK, nil
 }

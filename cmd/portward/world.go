@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,9 +103,10 @@ func (w *world) make(ctx context.Context) error {
 		Descriptors: func(t jobs.Target, life uint64) ([]jobs.NamedFile, error) {
 			return w.lent.descriptors(t, w.engine)
 		},
-		Environ:  environ(),
-		StopLast: []string{launchd.NetChild, launchd.Supervisor},
-		Log:      w.show.note,
+		ErrorPath: func(t jobs.Target) string { return logPath(root, t) },
+		Environ:   environ(),
+		StopLast:  []string{launchd.NetChild, launchd.Supervisor},
+		Log:       w.show.note,
 	})
 	return err
 }
@@ -113,6 +115,11 @@ func (w *world) make(ctx context.Context) error {
 // programs and temporary files are found.
 func environ() []string {
 	return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "GOTRACEBACK=all"}
+}
+
+// logPath is where a job's standard error goes that its plist sends nowhere.
+func logPath(root string, t jobs.Target) string {
+	return filepath.Join(root, "log", strings.ReplaceAll(string(t), "/", ".")+".log")
 }
 
 // furnish makes the directories and files that the programs expect under root.
@@ -220,8 +227,9 @@ func (w *world) sessionEnv(i int) []string {
 		if x := os.Getenv("XAUTHORITY"); x != "" {
 			env = append(env, "XAUTHORITY="+x)
 		}
-		if w.o.source == "auto" && !capture.Answers(display) {
-			w.show.say("display %s does not answer; login %s shows the test card", display, w.people.sessions[i].ID)
+		instead := map[string]string{"auto": "shows the test card", "x11": "waits for it"}[w.o.source]
+		if instead != "" && !capture.Answers(display) {
+			w.show.say("display %s does not answer; login %s %s", display, w.people.sessions[i].ID, instead)
 		}
 	}
 	return env

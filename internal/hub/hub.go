@@ -26,7 +26,7 @@ var (
 // Config is what a Hub needs from outside.
 type Config struct {
 	Beat  func()        // called by the loop after each finished item; may be nil
-	Limit time.Duration // the loop must beat within this; 0: nobody counts
+	Limit time.Duration // the loop must beat within this; 0: nobody counts yet, see SetLimit
 	Log   func(format string, args ...any)
 }
 
@@ -46,6 +46,7 @@ type Hub struct {
 	nextIndex  uint16
 	emptySince time.Time
 	waiting    []idleWaiter
+	asks       *time.Ticker // when to ask for a beat; stopped while there is no limit
 }
 
 // New makes a hub; Run brings it to life.
@@ -77,8 +78,9 @@ func (h *Hub) Run(ctx context.Context) error {
 
 	seconds := time.NewTicker(tick)
 	defer seconds.Stop()
-	beats, stop := asks(h.cfg.Limit / 4)
-	defer stop()
+	h.asks = time.NewTicker(tick)
+	defer h.asks.Stop()
+	h.setLimit(h.cfg.Limit)
 	for {
 		select {
 		case <-ctx.Done():
@@ -87,7 +89,7 @@ func (h *Hub) Run(ctx context.Context) error {
 			if it.run() {
 				h.cfg.Beat()
 			}
-		case <-beats:
+		case <-h.asks.C:
 			h.try(func() {})
 		case <-seconds.C:
 			h.try(h.everySecond)
@@ -95,13 +97,19 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 }
 
-// asks ticks every d, or never when d is 0.
-func asks(d time.Duration) (<-chan time.Time, func()) {
-	if d <= 0 {
-		return nil, func() {}
+// SetLimit says within what time the loop must beat from now on; 0: nobody
+// counts. When it has returned, a beat lies at most a quarter of the limit ahead:
+// arm whatever counts after it.
+func (h *Hub) SetLimit(ctx context.Context, limit time.Duration) error {
+	return h.ask(ctx, func() { h.setLimit(limit) })
+}
+
+func (h *Hub) setLimit(limit time.Duration) {
+	if every := limit / 4; every > 0 {
+		h.asks.Reset(every)
+	} else {
+		h.asks.Stop()
 	}
-	t := time.NewTicker(d)
-	return t.C, t.Stop
 }
 
 func (h *Hub) everySecond() {

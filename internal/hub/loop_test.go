@@ -25,6 +25,32 @@ func TestIdleLoopBeats(t *testing.T) {
 	})
 }
 
+// Rule: the limit may be learnt later, and change.
+func TestSetLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var beats atomic.Int64
+		h, stop := runHub(t, Config{Beat: func() { beats.Add(1) }})
+		defer stop()
+		for _, c := range []struct{ limit, every time.Duration }{
+			{400 * time.Millisecond, 100 * time.Millisecond},
+			{100 * time.Millisecond, 25 * time.Millisecond},
+			{0, time.Second}, // what each second brings anyway
+		} {
+			if err := h.SetLimit(t.Context(), c.limit); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			before := beats.Load()
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			least := int64(10 * time.Second / c.every)
+			if n := beats.Load() - before; n < least || n > least+11 {
+				t.Errorf("limit %v: %d beats in ten seconds", c.limit, n)
+			}
+		}
+	})
+}
+
 // Rule: a loop that stands does not beat, however many tickers tick, and no frame
 // goes through it.
 func TestStandingLoopDoesNotBeat(t *testing.T) {

@@ -208,6 +208,24 @@ func TestPrefixAndUmask(t *testing.T) {
 	}
 }
 
+// TestErrorPath guards: where a plist names no StandardErrorPath, the engine's
+// owner does.
+func TestErrorPath(t *testing.T) {
+	o := options(t)
+	dir, logs := shortDir(t), shortDir(t)
+	o.ErrorPath = func(tg jobs.Target) string { return filepath.Join(logs, tg.Label()) }
+	e := open(t, o)
+	must(t, e.Bootstrap(context.Background(), jobs.System, plistIn(t, dir, "silent", "sleep", map[string]any{"RunAtLoad": true})))
+	must(t, e.Bootstrap(context.Background(), jobs.System, plistIn(t, dir, "named", "sleep", map[string]any{
+		"RunAtLoad": true, "StandardErrorPath": filepath.Join(dir, "elsewhere")})))
+	for _, path := range []string{filepath.Join(logs, "silent"), filepath.Join(dir, "elsewhere")} {
+		poll(t, path, func() bool { _, err := os.Stat(path); return err == nil })
+	}
+	if _, err := os.Stat(filepath.Join(logs, "named")); err == nil {
+		t.Error("the plist's own path was passed over")
+	}
+}
+
 // TestAgentSockets guards: an agent cannot have sockets, since all sessions
 // would share their names.
 func TestAgentSockets(t *testing.T) {

@@ -62,7 +62,7 @@ func (e *Embedded) prepare(o order, extra []NamedFile) (*prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, err := standardFiles(o.spec, user)
+	own, err := e.standardFiles(o, user)
 	if err != nil {
 		return nil, err
 	}
@@ -161,14 +161,18 @@ func (e *Embedded) environment(o order, inherited []NamedFile) []string {
 }
 
 // standardFiles opens what becomes descriptors 0, 1 and 2.
-func standardFiles(s *Spec, user *account) ([]NamedFile, error) {
+func (e *Embedded) standardFiles(o order, user *account) ([]NamedFile, error) {
+	s, errorPath := o.spec, o.spec.StandardErrorPath
+	if errorPath == "" && e.opts.ErrorPath != nil {
+		errorPath = e.opts.ErrorPath(o.target)
+	}
 	in, err := os.Open(os.DevNull)
 	if err != nil {
 		return nil, err
 	}
 	own := []NamedFile{{File: in}}
 	for _, to := range []struct{ key, path string }{
-		{"StandardOutPath", s.StandardOutPath}, {"StandardErrorPath", s.StandardErrorPath},
+		{"StandardOutPath", s.StandardOutPath}, {"StandardErrorPath", errorPath},
 	} {
 		f, err := openOutput(to.path, s.Umask, user)
 		if err != nil {

@@ -25,6 +25,10 @@ type Options struct {
 	// Descriptors adds inherited descriptors to each start. The engine closes
 	// its copies after the start, successful or not.
 	Descriptors func(t Target, life uint64) ([]NamedFile, error)
+	// ErrorPath answers where a job's standard error goes whose plist does not
+	// say, under the rules of StandardErrorPath. With an empty answer, or a nil
+	// function, it goes nowhere.
+	ErrorPath func(t Target) string
 	// Environ is the environment that each job starts from.
 	Environ []string
 	// StopLast lists labels of the system domain that Close stops one after

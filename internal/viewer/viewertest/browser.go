@@ -19,8 +19,8 @@ const Patience = 60 * time.Second
 
 // Browser starts a Chromium of its own for the test and answers its context, in
 // which OpenPage opens pages. It accepts any certificate, keeps its profile in a
-// temporary directory and is gone when the test ends, with all its processes. Without Chromium the test
-// is skipped.
+// temporary directory and is gone when the test ends, with all its processes.
+// Without Chromium the test is skipped.
 func Browser(t testing.TB) context.Context {
 	t.Helper()
 	path := find()
