@@ -45,21 +45,20 @@ func run() (int, error) {
 		transport: p.Transport(), started: time.Now(), agents: map[*xpcpeer.Conn]*agent{},
 		logins: newLogins(),
 	}
+	n.hub = hub.New(hub.Config{Beat: n.beat, Log: n.log})
 	return program.ExitOK, n.serve(ctx, cancel)
 }
 
 // serve runs until ctx ends or netchild has been idle for long enough. Nothing
 // is served before the supervisor watches: the terms of the first check-in say
-// who may come in and how patient the kernel is; the hub asks itself so often
-// that it beats in time without work, too.
+// who may come in and how patient the kernel is.
 func (n *netchild) serve(ctx context.Context, cancel context.CancelFunc) error {
+	loop := make(chan error, 1)
+	go func() { loop <- n.hub.Run(ctx) }()
 	terms, err := n.checkIn(ctx)
 	if err != nil {
 		return stopped(ctx, err)
 	}
-	n.hub = hub.New(hub.Config{Beat: n.beat, Limit: terms.HangLimit, Log: n.log})
-	loop := make(chan error, 1)
-	go func() { loop <- n.hub.Run(ctx) }()
 	door, err := n.openDoor()
 	if err != nil {
 		return err

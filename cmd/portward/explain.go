@@ -85,6 +85,9 @@ func explain(args []string) (int, error) {
 	if err != nil {
 		return program.ExitUsage, err
 	}
+	if _, err := os.Stat(filepath.Join(root, marker)); err != nil {
+		return program.ExitAgain, fmt.Errorf("nothing ran on %s: %w\nhint: say where it ran with --root DIR", root, err)
+	}
 	return program.ExitOK, explainTo(os.Stdout, root)
 }
 
@@ -93,7 +96,7 @@ func explain(args []string) (int, error) {
 func explainTo(out io.Writer, root string) error {
 	seen, seenDropped, err := evidence.List(seenDir(root))
 	if err != nil {
-		return fmt.Errorf("nothing ran on %s: %w", root, err)
+		return err
 	}
 	judged, judgedDropped, err := evidence.List(program.EvidenceDir(root))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -134,7 +134,7 @@ func up(args []string) (int, error) {
 	}
 	switch {
 	case err != nil:
-		return program.ExitInternal, err
+		return program.ExitAgain, err // a port, a disk, a bundle: nothing that cannot happen
 	case !rep.streamed():
 		return program.ExitAgain, fmt.Errorf("not every login streamed: %s\nhint: portward explain; the logs are in %s/log", strings.Join(rep.blank(), ", "), o.root)
 	}

@@ -215,7 +215,10 @@ func TestErrorPath(t *testing.T) {
 	dir, logs := shortDir(t), shortDir(t)
 	o.ErrorPath = func(tg jobs.Target) string { return filepath.Join(logs, tg.Label()) }
 	e := open(t, o)
-	must(t, e.Bootstrap(context.Background(), jobs.System, plistIn(t, dir, "silent", "sleep", map[string]any{"RunAtLoad": true})))
+	silent := filepath.Join(dir, "silent.plist")
+	must(t, os.WriteFile(silent, []byte(`<?xml version="1.0"?><plist version="1.0"><dict><key>Label</key><string>silent</string>
+<key>ProgramArguments</key><array><string>/bin/sleep</string><string>600</string></array><key>RunAtLoad</key><true/></dict></plist>`), 0o644))
+	must(t, e.Bootstrap(context.Background(), jobs.System, silent))
 	must(t, e.Bootstrap(context.Background(), jobs.System, plistIn(t, dir, "named", "sleep", map[string]any{
 		"RunAtLoad": true, "StandardErrorPath": filepath.Join(dir, "elsewhere")})))
 	for _, path := range []string{filepath.Join(logs, "silent"), filepath.Join(dir, "elsewhere")} {

@@ -34,6 +34,29 @@ func interruption(t *testing.T, tr xpcpeer.Transport) {
 	}
 }
 
+// queueDies: a successor gets what was sent to it, not what its predecessor left.
+func queueDies(t *testing.T, tr xpcpeer.Transport) {
+	g, r := newGate(), newRecorder()
+	defer g.open()
+	h := listen(t, tr, xpcpeer.Config{Policy: yes}, xpcpeer.Events{Message: func(_ *xpcpeer.Conn, m *xpcpeer.Message) {
+		if n, _ := wire.Get[int64](m.Dict(), "n"); n == 0 {
+			g.wait()
+			return
+		}
+		r.messages <- m.Dict()
+	}})
+	here := newRecorder()
+	c := dialWith(t, tr, xpcpeer.Config{Policy: yes, MaxQueue: 10000, Events: here.events()})
+	ok(t, c.Send(deadline(t), number(0)))
+	for range 5000 { // more than any socket holds
+		ok(t, c.Send(deadline(t), number(1)))
+	}
+	receive(t, "peer", h.peers).Close()
+	receive(t, "interruption", here.interrupted)
+	ok(t, c.Send(deadline(t), number(2)))
+	isNumber(t, receive(t, "the successor's first message", r.messages), 2)
+}
+
 func noSuchName(t *testing.T, tr xpcpeer.Transport) {
 	r := newRecorder()
 	c := dial(t, tr, r.events())

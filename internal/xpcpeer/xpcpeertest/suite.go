@@ -48,6 +48,7 @@ func cases() []testCase {
 		{"a call is answered once", answeredOnce},
 
 		{"dial: the peer's end is an interruption", interruption},
+		{"dial: what was queued dies with the peer", queueDies},
 		{"dial: no such name is invalid", noSuchName},
 		{"dial: no successor is invalid", noSuccessor},
 		{"dial: nothing happens before the first message", lazyDial},
