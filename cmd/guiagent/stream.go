@@ -229,7 +229,6 @@ type link struct {
 	a    *agent
 	conn *xpcpeer.Conn
 	life uint64 // of the netchild that said welcome last
-	down context.CancelCauseFunc
 }
 
 func newLink(a *agent) *link { return &link{a: a} }

@@ -152,6 +152,12 @@ func (a *agent) attach(d wire.Dict) (wire.Dict, error) {
 	}
 	defer at.Agent.Close() // the other handles are the sink's
 	a.detach(at.Chain)
+	a.mu.Lock()
+	held := len(a.chains)
+	a.mu.Unlock()
+	if held >= agentLimits.Chains { // the account forgets a chain that broke, its number stays taken
+		return nil, wire.Refusal{Code: wire.CodeLimit, Text: fmt.Sprintf("%d chains, and none detached", held)}
+	}
 	g := surface.Geometry{Width: int(at.Width), Height: int(at.Height), Stride: int(at.Stride), Format: surface.Format(at.Format)}
 	sink, err := surface.Open(g, at.Surfaces, at.Frames, a.account)
 	if err != nil {

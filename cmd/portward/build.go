@@ -58,7 +58,7 @@ func build(ctx context.Context, dir string, progress func(string, ...any)) (map[
 		m[name] = filepath.Join(dir, name)
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", m[name], "./cmd/"+name)
 		cmd.Dir = src
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOTMPDIR="+dir)
 		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 		cmd.WaitDelay = 5 * time.Second
 		if out, err := runBound(cmd); err != nil {

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
 
 	"portward/internal/jobs"
 	"portward/internal/viewer"
@@ -85,7 +88,29 @@ func (s *screen) draw(text string) {
 		text += "\n"
 	}
 	io.WriteString(s.out, text)
-	s.drawn = strings.Count(text, "\n")
+	s.drawn = rows(text, s.width())
+}
+
+// width is the terminal's, in columns; 0 where that is not known.
+func (s *screen) width() int {
+	w, _, err := term.GetSize(int(os.Stdout.Fd()))
+	if err != nil {
+		return 0
+	}
+	return w
+}
+
+// rows is how many rows text takes on a terminal of that width, which breaks
+// longer lines.
+func rows(text string, width int) int {
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		if long := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); width > 0 && long > width {
+			n += (long - 1) / width
+		}
+	}
+	return n
 }
 
 // table is the snapshot for people.

@@ -294,9 +294,8 @@ func TestX11NoServer(t *testing.T) {
 	if want := "display " + display + " does not answer; login 1"; !strings.Contains(r.errs.String(), want) {
 		t.Errorf("up does not say %q:\n%s", want, r.errs)
 	}
-	log, err := os.ReadFile(filepath.Join(r.root, "log", "guiagent.log"))
-	if err != nil || !strings.Contains(string(log), "display "+display) {
-		t.Errorf("the log does not name the display: %v", err)
+	if log := agentLog(t, r, "1"); !strings.Contains(log, "display "+display) {
+		t.Errorf("the login's log does not name the display: %s", log)
 	}
 	startXvfb(t, display)
 	r.await("the login streams", func(s snapshot) bool { return session(s, "1").Frames > 0 })
@@ -347,4 +346,18 @@ func TestX11Auto(t *testing.T) {
 	if <-r.done; r.cmd.ProcessState.ExitCode() == 0 || !strings.Contains(r.errs.String(), "hint: set DISPLAY or give --displays") {
 		t.Errorf("--source x11 without a display: exit %d: %s", r.cmd.ProcessState.ExitCode(), r.errs)
 	}
+}
+
+// agentLog answers what a login's agent wrote.
+func agentLog(t *testing.T, r *running, session string) string {
+	t.Helper()
+	names, _ := filepath.Glob(filepath.Join(r.root, "log", "gui."+session+".*"))
+	if len(names) != 1 {
+		t.Fatalf("the logs of login %s: %v", session, names)
+	}
+	b, err := os.ReadFile(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

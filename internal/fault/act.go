@@ -20,7 +20,8 @@ func (a Actor) Do(f Fault) {
 		go a.Loop(func() { <-make(chan struct{}) })
 	case Livelock:
 		go a.Loop(func() {
-			for { //nolint:staticcheck // spinning is the point
+			//lint:ignore SA5002 spinning is the point
+			for {
 			}
 		})
 	case Stop:

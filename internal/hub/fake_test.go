@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync"
 	"testing"
-	"time"
 
 	"portward/internal/surface"
 )
@@ -224,5 +223,3 @@ func subscribe(t *testing.T, h *Hub, v Viewer) *Subscription {
 	}
 	return s
 }
-
-const patience = 30 * time.Second

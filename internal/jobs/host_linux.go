@@ -70,7 +70,7 @@ func (s *starter) umask(mask *int) (restore func(), err error) {
 		return func() {}, nil
 	}
 	if s.unshared != nil {
-		return nil, fmt.Errorf("Umask: %w", s.unshared)
+		return nil, fmt.Errorf("umask: %w", s.unshared)
 	}
 	old := unix.Umask(*mask)
 	return func() { unix.Umask(old) }, nil

@@ -71,7 +71,6 @@ func listen(t *testing.T, addr string) net.Listener {
 type agent struct {
 	t     *testing.T
 	chain *surface.Chain
-	seq   uint32
 }
 
 // enter attaches an agent that shows pictures of this size to st. paint is what

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -99,8 +100,8 @@ func (c *checker) dict(d Dict, depth int) error {
 		return fmt.Errorf("%w: deeper than %d", ErrMalformed, MaxDepth)
 	}
 	for k, v := range d {
-		if len(k) == 0 || len(k) > MaxKey {
-			return fmt.Errorf("%w: key of %d bytes", ErrMalformed, len(k))
+		if len(k) == 0 || len(k) > MaxKey || strings.IndexByte(k, 0) >= 0 {
+			return fmt.Errorf("%w: key of %d bytes, or with a NUL", ErrMalformed, len(k))
 		}
 		if err := c.value(v, depth); err != nil {
 			return err
@@ -114,7 +115,12 @@ func (c *checker) value(v any, depth int) error {
 		return fmt.Errorf("%w: more than %d entries", ErrMalformed, MaxEntries)
 	}
 	switch v := v.(type) {
-	case bool, int64, uint64, float64, string, []byte, time.Time, UUID:
+	case string:
+		if strings.IndexByte(v, 0) >= 0 {
+			return fmt.Errorf("%w: a string with a NUL, which XPC cannot carry", ErrMalformed)
+		}
+		return nil
+	case bool, int64, uint64, float64, []byte, time.Time, UUID:
 		return nil
 	case Handle:
 		if c.handles++; c.handles > MaxHandles {

@@ -52,6 +52,8 @@ func TestCheck(t *testing.T) {
 		"a map":          {"a": map[string]any{}},
 		"pointer":        {"a": &Dict{}},
 		"empty key":      {"": true},
+		"NUL":            {"a": "b\x00"},
+		"NUL in a key":   {"a\x00": true},
 		"long key":       {strings.Repeat("k", MaxKey+1): true},
 		"too deep":       nest(MaxDepth + 1),
 		"arrays":         nestArrays(MaxDepth + 1),
