@@ -22,9 +22,10 @@ import (
 )
 
 // How long the agent's own loop may stand still before the kernel ends it and
-// its job starts it again.
+// its job starts it again: longer than a display may (capture.OpenX11), which is
+// no fault of the agent's.
 const (
-	selfLimit = 10 * time.Second
+	selfLimit = 15 * time.Second
 	selfGrace = 2 * time.Second
 )
 

@@ -22,6 +22,10 @@ import (
 // included.
 const helloWithin = 30 * time.Second
 
+// lostWithin is how long the connection may take to say why the frames' channel
+// was lost: a goodbye on it may be read later than the channel's end.
+const lostWithin = time.Second
+
 // Why a stretch of streaming ended, where the next step differs.
 var (
 	errRelaunch = errors.New("netchild speaks no version of ours")
@@ -111,7 +115,7 @@ func (a *agent) show(ctx context.Context, src capture.Source) error {
 	defer link.close()
 	patience := newPatience()
 	for ctx.Err() == nil {
-		began := time.Now()
+		before := a.frames.Load()
 		err := a.showOnce(ctx, src, chain, link)
 		a.broken()
 		switch {
@@ -122,7 +126,7 @@ func (a *agent) show(ctx context.Context, src capture.Source) error {
 			a.awaitUp(ctx, link.life)
 			continue
 		case errors.Is(err, xpcpeer.ErrInterrupted), errors.Is(err, surface.ErrLost):
-			if time.Since(began) > time.Second {
+			if a.frames.Load() > before {
 				patience.Reset()
 				continue // its successor is a redial away
 			}
@@ -180,12 +184,16 @@ func (a *agent) showOnce(ctx context.Context, src capture.Source, chain *surface
 	go func() {
 		select {
 		case <-chain.Lost():
+			pause(ctx, lostWithin)
 			cancel(surface.ErrLost)
 		case <-ctx.Done():
 		}
 	}()
 	for {
 		if err := a.frame(ctx, src, chain); err != nil {
+			if errors.Is(err, surface.ErrLost) {
+				<-ctx.Done()
+			}
 			if cause := context.Cause(ctx); cause != nil {
 				return cause
 			}

@@ -156,6 +156,7 @@ func (a *agent) attach(d wire.Dict) (wire.Dict, error) {
 	held := len(a.chains)
 	a.mu.Unlock()
 	if held >= agentLimits.Chains { // the account forgets a chain that broke, its number stays taken
+		at.Dict().Close()
 		return nil, wire.Refusal{Code: wire.CodeLimit, Text: fmt.Sprintf("%d chains, and none detached", held)}
 	}
 	g := surface.Geometry{Width: int(at.Width), Height: int(at.Height), Stride: int(at.Stride), Format: surface.Format(at.Format)}

@@ -24,7 +24,12 @@ const answerWithin = 5 * time.Second
 // the terms of the first check-in.
 func (n *netchild) checkIn(ctx context.Context) (wire.Terms, error) {
 	again := make(chan struct{}, 1)
-	wake := func() {
+	wake := func(c *xpcpeer.Conn) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if c != n.supervisor {
+			return // we closed it ourselves
+		}
 		select {
 		case again <- struct{}{}:
 		default:
@@ -35,13 +40,17 @@ func (n *netchild) checkIn(ctx context.Context) (wire.Terms, error) {
 		Log:    n.log,
 		Events: xpcpeer.Events{
 			Message:     n.fromSupervisor,
-			Interrupted: func(*xpcpeer.Conn) { wake() },
-			Invalid:     func(*xpcpeer.Conn, error) { wake() },
+			Interrupted: wake,
+			Invalid:     func(c *xpcpeer.Conn, _ error) { wake(c) },
 		},
 	}
 	first := make(chan wire.Terms, 1)
 	go func() {
 		for told := false; ctx.Err() == nil; {
+			select {
+			case <-again: // an earlier attempt's
+			default:
+			}
 			terms, err := n.checkInOnce(ctx, cfg)
 			if err != nil {
 				n.log("check-in: %v", err)
@@ -72,16 +81,14 @@ func (n *netchild) checkIn(ctx context.Context) (wire.Terms, error) {
 // checkInOnce makes a connection of its own, so that nothing of an earlier
 // attempt can be taken for its answer.
 func (n *netchild) checkInOnce(ctx context.Context, cfg xpcpeer.Config) (wire.Terms, error) {
+	c := xpcpeer.Dial(n.transport, launchd.CheckInService, cfg)
 	n.mu.Lock()
 	old := n.supervisor
+	n.supervisor = c
 	n.mu.Unlock()
 	if old != nil {
 		old.Close()
 	}
-	c := xpcpeer.Dial(n.transport, launchd.CheckInService, cfg)
-	n.mu.Lock()
-	n.supervisor = c
-	n.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	d, err := c.Call(ctx, wire.CheckIn{Life: n.p.Life, Build: n.p.Build, Min: wire.VersionMin, Max: wire.VersionMax}.Dict())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -81,9 +82,12 @@ func stderrOf(err error) error {
 	return nil
 }
 
-// install makes the bundle under root.
-func install(root string, from map[string]string, progress func(string, ...any)) error {
+// install makes the bundle under root; nil plists are the product's.
+func install(root string, from map[string]string, plists fs.FS, progress func(string, ...any)) error {
 	progress("making the bundle")
-	_, err := bundle.Build(program.BundleDir(root), from, launchd.Files(), program.Build(), func(string) {})
+	if plists == nil {
+		plists = launchd.Files()
+	}
+	_, err := bundle.Build(program.BundleDir(root), from, plists, program.Build(), func(string) {})
 	return err
 }

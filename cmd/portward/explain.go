@@ -51,6 +51,7 @@ func (w *world) remember() (wait func(), err error) {
 			case jobs.Started:
 				begun[ev.Target] = ev.Time
 			case jobs.Exited, jobs.StartFailed:
+				w.lent.broken(ev.Target.Session())
 				w.see(ev, begun[ev.Target])
 			}
 		}

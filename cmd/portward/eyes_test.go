@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"image"
@@ -27,32 +28,33 @@ type eye struct {
 	page context.Context
 }
 
-// pageAddress answers the page's address with the token that netchild made, or
-// with another one, as a bookmark would have it.
-func (r *running) pageAddress(token string) string {
+// pageAddress answers the page's address with the token that netchild made.
+func (r *running) pageAddress() string {
 	r.t.Helper()
+	path := r.tokenPath()
 	s := r.await("netchild made its token", func(snapshot) bool {
-		_, err := os.Stat(viewer.TokenPath(filepath.Join(r.root, "state", "netchild")))
+		_, err := os.Stat(path)
 		return err == nil
 	})
 	u, err := url.Parse(s.Viewer)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if token == "" {
-		b, err := os.ReadFile(viewer.TokenPath(filepath.Join(r.root, "state", "netchild")))
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		token = strings.TrimSpace(string(b))
+	b, err := os.ReadFile(path)
+	if err != nil {
+		r.t.Fatal(err)
 	}
-	return viewer.Address(u.Host, token)
+	return viewer.Address(u.Host, strings.TrimSpace(string(b)))
+}
+
+func (r *running) tokenPath() string {
+	return viewer.TokenPath(filepath.Join(r.root, "state", "netchild"))
 }
 
 // look opens the page with its token, and marks this instance of it.
 func (r *running) look(browser context.Context) eye {
 	r.t.Helper()
-	e := eye{r.t, viewertest.OpenPage(r.t, browser, r.pageAddress(""))}
+	e := eye{r.t, viewertest.OpenPage(r.t, browser, r.pageAddress())}
 	viewertest.WaitStatus(r.t, e.page, "connected")
 	viewertest.Eval[string](r.t, e.page, `window.mark = "never loaded again"`)
 	return e
@@ -92,14 +94,20 @@ func (e eye) waitColour(session string, at image.Point, c color.RGBA) {
 		session, session, at.X, at.Y, c.R, c.G, c.B))
 }
 
-// waitChange waits until a part of a session's canvas looks different from now.
-func (e eye) waitChange(session string, part image.Rectangle) {
+// waitChange waits until a part of each session's canvas looks different from
+// now.
+func (e eye) waitChange(part image.Rectangle, sessions ...string) {
 	e.t.Helper()
-	e.waitLive(session)
-	first := viewertest.CanvasPart(e.t, e.page, session, part)
-	e.until(fmt.Sprintf("%v of session %s changes", part, session), func() bool {
-		return string(viewertest.CanvasPart(e.t, e.page, session, part).Pix) != string(first.Pix)
-	})
+	e.waitLive(sessions...)
+	first := map[string]*image.RGBA{}
+	for _, id := range sessions {
+		first[id] = viewertest.CanvasPart(e.t, e.page, id, part)
+	}
+	for _, id := range sessions {
+		e.until(fmt.Sprintf("%v of session %s changes", part, id), func() bool {
+			return !bytes.Equal(viewertest.CanvasPart(e.t, e.page, id, part).Pix, first[id].Pix)
+		})
+	}
 }
 
 func (e eye) until(what string, holds func() bool) {
@@ -147,8 +155,9 @@ func cardColour(session string) color.RGBA {
 var onCard = image.Pt(100, 2*capture.HeadHeight)
 
 // screenshot keeps the page's looks where PORTWARD_SCREENSHOTS says.
-func (e eye) screenshot(name string) {
+func (e eye) screenshot() {
 	e.t.Helper()
+	name := strings.ReplaceAll(e.t.Name(), "/", "-")
 	if dir := os.Getenv("PORTWARD_SCREENSHOTS"); dir != "" {
 		if err := os.WriteFile(filepath.Join(dir, name+".png"), viewertest.Screenshot(e.t, e.page), 0o600); err != nil {
 			e.t.Error(err)
@@ -156,12 +165,39 @@ func (e eye) screenshot(name string) {
 	}
 }
 
+// The tests share one browser: it takes longer to start than the product.
+func TestEyes(t *testing.T) {
+	t.Parallel()
+	browser := viewertest.Browser(t)
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T, browser context.Context)
+	}{
+		{"testcard", seeTestcard},
+		{"token", seeToken},
+		{"static", seeStatic},
+		{"x11", seeX11},
+		{"x11-returns", seeServerReturn},
+		{"x11-auto", seeAuto},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, browser) })
+	}
+}
+
+// asUsersOrOne is asUsers, and as uid alone where time is short.
+func asUsersOrOne(t *testing.T, uid int, f func(t *testing.T, uid int)) {
+	if testing.Short() && os.Geteuid() == 0 {
+		f(t, uid)
+		return
+	}
+	asUsers(t, f)
+}
+
 // Rules: the numbers of the test cards, read from the page's pixels, go on
 // through a crash and a deadlock of netchild, and the page notices by itself:
 // it is the same instance afterwards, and its timeline shows the lives.
-func TestEyesTestcard(t *testing.T) {
-	browser := viewertest.Browser(t)
-	asUsers(t, func(t *testing.T, uid int) {
+func seeTestcard(t *testing.T, browser context.Context) {
+	asUsersOrOne(t, ordinaryUID, func(t *testing.T, uid int) {
 		r := startUp(t, upSpec{uid: uid, args: []string{"--source", "testcard", "--healthy", "200ms", "--hang", "1s"}})
 		e := r.look(browser)
 		if cardColour("1") == cardColour("2") {
@@ -184,7 +220,7 @@ func TestEyesTestcard(t *testing.T) {
 			see()
 			e.sameInstance()
 		}
-		e.screenshot("testcard-" + filepath.Base(t.Name()))
+		e.screenshot()
 		checkLives(t, r.stop(), 3)
 	})
 }
@@ -208,18 +244,16 @@ func checkLives(t *testing.T, rep report, n uint64) {
 // Rules: without the token, and with a wrong one, there is no picture and not
 // even the name of a login, also after netchild's next life; whoever has the
 // token sees, meanwhile.
-func TestEyesToken(t *testing.T) {
-	browser := viewertest.Browser(t)
+func seeToken(t *testing.T, browser context.Context) {
 	r := startUp(t, upSpec{args: []string{"--source", "testcard", "--healthy", "200ms"}})
 	right := r.look(browser)
 	right.waitLive("1", "2")
-	address := r.pageAddress("")
+	address := r.pageAddress()
 	none, token, _ := strings.Cut(address, "#")
 	blind := map[string]eye{}
 	for name, address := range map[string]string{
 		"none":    none,
-		"empty":   none + "#",
-		"wrong":   r.pageAddress("wrong"),
+		"wrong":   none + "#" + strings.Repeat("A", len(token)),
 		"shorter": address[:len(address)-1],
 	} {
 		e := eye{t, viewertest.OpenPage(t, browser, address)}
@@ -253,7 +287,7 @@ func noToken(t *testing.T, r *running, token string) {
 	if strings.Contains(r.out.String()+r.errs.String(), token) {
 		t.Error("up told the token to what is no terminal")
 	}
-	own := viewer.TokenPath(filepath.Join(r.root, "state", "netchild"))
+	own := r.tokenPath()
 	err := filepath.WalkDir(r.root, func(path string, d os.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() || path == own {
 			return err
@@ -274,10 +308,9 @@ func noToken(t *testing.T, r *running, token string) {
 
 // Rules: a picture that never changes is shown to whoever comes late, before
 // and after a death of netchild, and nobody takes stillness for a hang.
-func TestEyesStatic(t *testing.T) {
-	browser := viewertest.Browser(t)
-	asUsers(t, func(t *testing.T, uid int) {
-		r := startUp(t, upSpec{uid: uid, args: []string{"--source", "static", "--healthy", "200ms", "--hang", "500ms"}})
+func seeStatic(t *testing.T, browser context.Context) {
+	asUsersOrOne(t, 0, func(t *testing.T, uid int) {
+		r := startUp(t, upSpec{uid: uid, args: []string{"--source", "static", "--healthy", "200ms", "--hang", "1s"}})
 		r.await("both stream", streaming)
 		early := r.look(browser)
 		see := func(e eye) {

@@ -229,6 +229,7 @@ func TestFor(t *testing.T) {
 // Rule: a second up on the same root is told who runs there, ends with 75, and
 // the first does not notice.
 func TestSecondUp(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, uid int) {
 		r := startUp(t, upSpec{uid: uid, args: []string{"--source", "testcard"}})
 		before := r.await("both stream", streaming)

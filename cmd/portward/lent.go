@@ -133,6 +133,16 @@ func (l *lent) read(session string) (counters.Reading, bool) {
 	return p.Read(), true
 }
 
+// broken notes that the session's agent ended. It could not do so itself, and
+// until its next life nobody else writes the page.
+func (l *lent) broken(session string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p := l.pages[session]; p != nil {
+		p.Broken()
+	}
+}
+
 func (l *lent) close() {
 	l.cancel()
 	l.serving.Wait()
@@ -144,4 +154,5 @@ func (l *lent) close() {
 	for _, p := range l.pages {
 		p.Close()
 	}
+	clear(l.pages)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -32,8 +33,11 @@ type world struct {
 	people people
 	engine *jobs.Embedded
 	viewer string // host:port
-	lent   *lent  // descriptors that jobs inherit from here
-	seen   *evidence.Store
+
+	plists   fs.FS             // LaunchDaemons and LaunchAgents; nil: the product's
+	programs map[string]string // where they are; nil: they are found, or built
+	lent     *lent             // descriptors that jobs inherit from here
+	seen     *evidence.Store
 
 	mu    sync.Mutex
 	began time.Time // the supervisor was up
@@ -74,11 +78,14 @@ func (w *world) make(ctx context.Context) error {
 	if w.o.source == "x11" && len(w.o.displays) == 0 && os.Getenv("DISPLAY") == "" {
 		return errors.New("--source x11 without a display\nhint: set DISPLAY or give --displays")
 	}
-	from, err := findPrograms(ctx, filepath.Join(root, "build"), w.show.say)
+	from, err := w.programs, error(nil)
+	if from == nil {
+		from, err = findPrograms(ctx, filepath.Join(root, "build"), w.show.say)
+	}
 	if err != nil {
 		return err
 	}
-	if err := install(root, from, w.show.say); err != nil {
+	if err := install(root, from, w.plists, w.show.say); err != nil {
 		return fmt.Errorf("the bundle: %w", err)
 	}
 	if w.people, err = newPeople(w.o.sessions); err != nil {
@@ -87,18 +94,16 @@ func (w *world) make(ctx context.Context) error {
 	if err := w.furnish(); err != nil {
 		return err
 	}
-	port, err := listenViewer(w.o.listen, w.show.say)
-	if err != nil {
+	if w.viewer, err = viewerAddr(w.o.listen, w.show.say); err != nil {
 		return err
 	}
-	w.viewer = port.addr
 	w.lent = newLent()
 	w.engine, err = jobs.NewEmbedded(jobs.Options{
 		Prefix: launchd.Prefix, Root: root, RunDir: program.RunDir(root),
 		BindService: func(name string) (*os.File, error) {
 			return xpcpeer.BindUnix(program.RunDir(root), name, w.people.socketMode)
 		},
-		SocketAddr: func(jobs.Target, string, string) string { return port.release() },
+		SocketAddr: func(jobs.Target, string, string) string { return w.viewer },
 		Users:      w.people.account,
 		Descriptors: func(t jobs.Target, life uint64) ([]jobs.NamedFile, error) {
 			return w.lent.descriptors(t, w.engine)
@@ -280,15 +285,10 @@ func (w *world) close() error {
 	return err
 }
 
-// A port is the viewer's, held from the command line's check until the engine
-// takes it over.
-type port struct {
-	addr string
-	l    net.Listener
-}
-
-// listenViewer makes sure of the viewer's port before anything is started.
-func listenViewer(addr string, say func(string, ...any)) (*port, error) {
+// viewerAddr makes sure of the viewer's port before anything is started. The
+// port is let go at once, not when the engine takes it: a job that is being
+// started meanwhile would hold it, too, between its fork and its exec.
+func viewerAddr(addr string, say func(string, ...any)) (string, error) {
 	asked := addr
 	if asked == "" {
 		asked = "127.0.0.1:8443"
@@ -299,13 +299,7 @@ func listenViewer(addr string, say func(string, ...any)) (*port, error) {
 		l, err = net.Listen("tcp", "127.0.0.1:0")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the viewer's port: %w\nhint: --listen 127.0.0.1:0 takes any free one", err)
+		return "", fmt.Errorf("the viewer's port: %w\nhint: --listen 127.0.0.1:0 takes any free one", err)
 	}
-	return &port{l.Addr().String(), l}, nil
-}
-
-// release lets the port go, for the engine to take at once.
-func (p *port) release() string {
-	p.l.Close()
-	return p.addr
+	return l.Addr().String(), l.Close()
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"image"
 	"image/color"
@@ -9,8 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"portward/internal/program"
@@ -44,7 +45,7 @@ func startXvfb(t *testing.T, display string) *xserver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(x.kill)
+	t.Cleanup(x.stop)
 	line, err := bufio.NewReader(r).ReadString('\n')
 	if err != nil {
 		t.Fatalf("Xvfb %s names no display: %v", display, err)
@@ -63,28 +64,30 @@ func need(t *testing.T, name string) string {
 	return path
 }
 
-// kill ends the server without a word, and removes what it leaves.
+// stop ends the server in order: it removes its socket.
+func (x *xserver) stop() {
+	x.cmd.Process.Signal(syscall.SIGCONT)
+	x.cmd.Process.Signal(syscall.SIGTERM)
+	x.cmd.Wait()
+}
+
+// kill ends a server on an unusedDisplay without a word, and removes what it
+// leaves.
 func (x *xserver) kill() {
-	if x.cmd.ProcessState != nil {
-		return
-	}
 	x.cmd.Process.Kill()
 	x.cmd.Wait()
-	lock := "/tmp/.X" + x.display[1:] + "-lock"
-	owner, err := os.ReadFile(lock)
-	if err == nil && strings.TrimSpace(string(owner)) == strconv.Itoa(x.cmd.Process.Pid) {
-		os.Remove("/tmp/.X11-unix/X" + x.display[1:])
-		os.Remove(lock)
-	}
+	os.Remove(socketOf(x.display))
 }
+
+func socketOf(display string) string { return "/tmp/.X11-unix/X" + display[1:] }
 
 // unusedDisplay answers a display that no server has and that none chooses by
 // itself: these begin at :0.
 func unusedDisplay() string {
 	for {
-		n := 10000 + rand.IntN(40000)
-		if _, err := os.Stat(fmt.Sprintf("/tmp/.X%d-lock", n)); err != nil {
-			return fmt.Sprintf(":%d", n)
+		display := fmt.Sprintf(":%d", 10000+rand.IntN(40000))
+		if _, err := os.Stat(socketOf(display)); err != nil {
+			return display
 		}
 	}
 }
@@ -191,25 +194,22 @@ func count(m *image.RGBA, c color.RGBA) (n int) {
 // page, each in its own place; what clients and people change there changes on
 // the page, before and after a crash of netchild, through which the page, never
 // loaded again, comes by itself; a screen that changes its size is seen whole.
-func TestEyesX11(t *testing.T) {
-	browser := viewertest.Browser(t)
-	asUsers(t, func(t *testing.T, uid int) {
+func seeX11(t *testing.T, browser context.Context) {
+	asUsersOrOne(t, ordinaryUID, func(t *testing.T, uid int) {
 		a := furnishedDesk(startXvfb(t, ""), blue)
 		b := furnishedDesk(startXvfb(t, ""), green)
 		r := startUp(t, upSpec{uid: uid, args: []string{"--displays", a.display + "," + b.display, "--healthy", "200ms"}})
 		e := r.look(browser)
 		e.waitColour("1", onGround, blue)
 		e.waitColour("2", onGround, green)
-		for _, id := range []string{"1", "2"} {
-			e.waitLogo(id, logo)
-			e.waitChange(id, clock)
-		}
+		e.waitLogo("1", logo)
+		e.waitLogo("2", logo)
+		e.waitChange(clock, "1", "2")
 		a.ground(brown)
 		b.placeLogo(moved)
 		e.waitColour("1", onGround, brown)
 		e.waitLogo("2", moved)
 		e.waitColour("2", logo.Min.Add(image.Pt(5, 80)), green)
-		e.screenshot("x11-before-" + filepath.Base(t.Name()))
 
 		r.poke("netchild", "--crash")
 		e.waitLife(2)
@@ -219,11 +219,9 @@ func TestEyesX11(t *testing.T) {
 		a.placeLogo(moved)
 		e.waitColour("2", onGround, purple)
 		e.waitLogo("1", moved)
-		for _, id := range []string{"1", "2"} {
-			e.waitChange(id, clock)
-		}
+		e.waitChange(clock, "1", "2")
 		e.sameInstance()
-		e.screenshot("x11-after-" + filepath.Base(t.Name()))
+		e.screenshot()
 
 		if size := viewertest.CanvasPixels(t, e.page, "2").Rect; size != image.Rect(0, 0, 640, 480) {
 			t.Errorf("the canvas is %v", size)
@@ -242,8 +240,11 @@ func TestEyesX11(t *testing.T) {
 // Rules: an X server that goes away and comes back on its display streams
 // again, as often as it does; its login alone is concerned, and no process
 // dies of it.
-func TestX11ServerReturns(t *testing.T) {
-	browser := viewertest.Browser(t)
+func seeServerReturn(t *testing.T, browser context.Context) {
+	colours := []color.RGBA{brown, purple}
+	if testing.Short() {
+		colours = colours[:1]
+	}
 	display := unusedDisplay()
 	x := startXvfb(t, display)
 	x.ground(blue)
@@ -252,11 +253,11 @@ func TestX11ServerReturns(t *testing.T) {
 	e := r.look(browser)
 	e.waitColour("1", onGround, blue)
 	e.waitColour("2", onGround, green)
-	for _, c := range []color.RGBA{brown, purple} {
+	for _, c := range colours {
 		x.kill()
 		r.await("the login's gap is open", func(s snapshot) bool { return session(s, "1").Broken })
 		viewertest.WaitFor(t, e.page, `document.getElementById("session-1")?.dataset.state !== "live"`)
-		e.waitChange("2", clock)
+		e.waitChange(clock, "2")
 		x = startXvfb(t, display)
 		x.ground(c)
 		e.waitColour("1", onGround, c)
@@ -271,8 +272,8 @@ func TestX11ServerReturns(t *testing.T) {
 			t.Errorf("%s had %d lives", j.Label, j.Lives)
 		}
 	}
-	if n := len(rep.Sessions[0].GapsMS); n != 2 {
-		t.Errorf("the login whose server went twice has %d gaps", n)
+	if n := len(rep.Sessions[0].GapsMS); n != len(colours) {
+		t.Errorf("the login whose server went %d times has %d gaps", len(colours), n)
 	}
 	if n := len(rep.Sessions[1].GapsMS); n != 0 {
 		t.Errorf("the other login has %d gaps", n)
@@ -283,6 +284,7 @@ func TestX11ServerReturns(t *testing.T) {
 // it, the others do not; up then exits as one that did not show every login.
 // As soon as a server answers, its login streams.
 func TestX11NoServer(t *testing.T) {
+	t.Parallel()
 	x := startXvfb(t, "")
 	x.ground(blue)
 	display := unusedDisplay()
@@ -309,6 +311,7 @@ func TestX11NoServer(t *testing.T) {
 
 // Rule: the exit tells that a login never streamed, and the words which.
 func TestX11NeverAnswers(t *testing.T) {
+	t.Parallel()
 	display := unusedDisplay()
 	asUsers(t, func(t *testing.T, uid int) {
 		r := startUp(t, upSpec{uid: uid, args: []string{"--sessions", "1", "--displays", display, "--for", "2s"}})
@@ -326,8 +329,7 @@ func TestX11NeverAnswers(t *testing.T) {
 
 // Rules: auto shows X11 where DISPLAY answers and the test card where it does
 // not, and says so; --source x11 without any display is an error with a hint.
-func TestX11Auto(t *testing.T) {
-	browser := viewertest.Browser(t)
+func seeAuto(t *testing.T, browser context.Context) {
 	x := startXvfb(t, "")
 	x.ground(purple)
 	r := startUp(t, upSpec{env: []string{"DISPLAY=" + x.display}, args: []string{"--sessions", "1"}})
@@ -345,6 +347,29 @@ func TestX11Auto(t *testing.T) {
 	r = startUp(t, upSpec{args: []string{"--source", "x11"}})
 	if <-r.done; r.cmd.ProcessState.ExitCode() == 0 || !strings.Contains(r.errs.String(), "hint: set DISPLAY or give --displays") {
 		t.Errorf("--source x11 without a display: exit %d: %s", r.cmd.ProcessState.ExitCode(), r.errs)
+	}
+}
+
+// Rule: a server that falls silent while its login's picture is asked for is no
+// hang of the agent's, which lives on and streams again when the server does.
+func TestX11ServerStalls(t *testing.T) {
+	t.Parallel()
+	x := startXvfb(t, "")
+	x.ground(blue)
+	r := startUp(t, upSpec{args: []string{"--displays", x.display, "--healthy", "200ms"}})
+	r.await("it streams", streaming)
+	x.cmd.Process.Signal(syscall.SIGSTOP)
+	r.poke("netchild", "--crash") // its next life asks for the whole picture
+	r.await("the agent gives the server up", func(snapshot) bool {
+		return strings.Contains(agentLog(t, r, "1"), "display: display is gone")
+	})
+	before := session(r.await("netchild lives again", func(s snapshot) bool { return job(s, string(netchildTarget)).Life == 2 }), "1")
+	x.cmd.Process.Signal(syscall.SIGCONT)
+	r.await("it streams again", func(s snapshot) bool { return session(s, "1").Frames > before.Frames && streaming(s) })
+	for _, j := range r.stop().Jobs {
+		if j.Label == string(agentTarget("1")) && j.Lives != 1 {
+			t.Errorf("the agent had %d lives:\n%s", j.Lives, r.explain())
+		}
 	}
 }
 

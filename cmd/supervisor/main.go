@@ -66,7 +66,11 @@ func run() (int, error) {
 		FastDeaths:  cfg.FastDeaths,
 		Backoff:     newBackoff(cfg),
 	}, s.env(ctx))
-	return program.ExitOK, s.serve(ctx)
+	err = s.serve(ctx)
+	if ctx.Err() != nil {
+		return program.ExitOK, nil // whatever the stop interrupted
+	}
+	return program.ExitOK, err
 }
 
 // newBackoff answers the pauses between attempts of a quarantined child. They

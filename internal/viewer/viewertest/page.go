@@ -42,7 +42,7 @@ func WaitFor(t testing.TB, page context.Context, expression string) {
 	ctx, cancel := context.WithTimeout(page, Patience)
 	defer cancel()
 	if _, err := chromedp.Run(ctx, wait); err != nil {
-		state := Eval[string](t, page, `document.getElementById("status").outerHTML + document.getElementById("sessions").outerHTML`)
+		state := Eval[string](t, page, `["status", "sessions"].map((id) => document.getElementById(id)?.outerHTML ?? "no #" + id).join("")`)
 		t.Fatalf("waiting for %s: %v; the page is\n%s", expression, err, state)
 	}
 }
