@@ -54,6 +54,7 @@ func (w *world) openControl() (*xpcpeer.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer f.Close() // the listener has its own
 	t := xpcpeer.Unix(dir, map[string]*os.File{controlName: f})
 	return xpcpeer.Listen(t, controlName, xpcpeer.Config{
 		Policy: sameUser,
@@ -132,9 +133,11 @@ func target(name string) (jobs.Target, error) {
 }
 
 // ask sends one request to the `up` that runs on root.
-func ask(root string, req request) (response, error) {
+func ask(root string, req request) (response, error) { return askAs(sameUser, root, req) }
+
+func askAs(policy xpcpeer.Policy, root string, req request) (response, error) {
 	dir := program.RunDir(root)
-	c := xpcpeer.Dial(xpcpeer.Unix(dir, nil), controlName, xpcpeer.Config{Policy: sameUser})
+	c := xpcpeer.Dial(xpcpeer.Unix(dir, nil), controlName, xpcpeer.Config{Policy: policy})
 	defer c.Close()
 	b, err := json.Marshal(req)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"portward/internal/program"
+	"portward/internal/xpcpeer"
 )
 
 // The tests in this directory run the real programs. They are built once; what
@@ -193,20 +194,15 @@ func (r *running) await(what string, ok func(snapshot) bool) snapshot {
 	return last
 }
 
-// status asks the running up, in this process.
+// status asks the running up. As root a test asks anybody's.
 func (r *running) status() (snapshot, error) {
-	if r.uid != os.Geteuid() {
-		// The control socket is for its own user; root may use it too.
-		if os.Geteuid() != 0 {
-			return snapshot{}, os.ErrPermission
+	resp, err := askAs(func(ev *xpcpeer.Evidence) error {
+		if int(ev.UID) != r.uid {
+			return fmt.Errorf("uid %d serves %s", ev.UID, r.root)
 		}
-	}
-	out, _, code := portwardAs(r.t, r.uid, "status", "--json", "--root", r.root)
-	if code != 0 {
-		return snapshot{}, fmt.Errorf("status: exit %d", code)
-	}
-	var s snapshot
-	return s, json.Unmarshal([]byte(out), &s)
+		return nil
+	}, r.root, request{Op: "snapshot"})
+	return resp.Snapshot, err
 }
 
 // poke makes a job fail.

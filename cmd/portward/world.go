@@ -269,11 +269,19 @@ func (w *world) awaitSupervisor(ctx context.Context) error {
 		case ev := <-events:
 			if ev.Target == supervisorTarget && (ev.Kind == jobs.StartFailed || ev.Kind == jobs.Exited) {
 				if deaths++; deaths == 3 {
-					return fmt.Errorf("the supervisor does not start (%v %s)\nhint: see %s", ev.Exit, ev.Err, filepath.Join(w.o.root, "log", "supervisor.log"))
+					log := filepath.Join(w.o.root, "log", "supervisor.log")
+					return fmt.Errorf("the supervisor does not start (%v %s)\n%s\nhint: see %s", ev.Exit, ev.Err, lastWords(log), log)
 				}
 			}
 		}
 	}
+}
+
+// lastWords answers the last line of a log.
+func lastWords(path string) string {
+	b, _ := os.ReadFile(path)
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return lines[len(lines)-1]
 }
 
 // close takes everything down in order: agents, netchild, the supervisor.

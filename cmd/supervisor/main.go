@@ -110,6 +110,7 @@ func (s *supervisor) serve(ctx context.Context) error {
 	if err := s.load(ctx); err != nil {
 		return err
 	}
+	s.goPublic()
 	go fault.Watch(s.p.Files[fault.Name], func(f fault.Fault) {
 		s.log("told to fail: %v", f)
 		fault.Actor{Loop: func(run func()) { run() }}.Do(f)

@@ -30,6 +30,10 @@ type supervisor struct {
 	mu       sync.Mutex
 	lives    map[watchdog.Life]*watched // what each checked-in life writes to
 	sessions []wire.SessionInfo
+
+	publishing sync.Mutex
+	public     bool            // the bundle was verified and netchild's job is loaded
+	latest     watchdog.Status // what is public, or will be
 }
 
 // A watched life: the connection it checked in on, and the two memories that

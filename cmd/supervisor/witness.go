@@ -101,8 +101,27 @@ func (s *supervisor) witness(life watchdog.Life, d watchdog.Death) watchdog.Evid
 }
 
 // report publishes the dog's status. What could not be written is tried again
-// with the next change.
+// with the next change. Nothing is published of a supervisor that may yet
+// refuse its bundle: whoever reads a status takes it for one that serves.
 func (s *supervisor) report(st watchdog.Status) {
+	s.publishing.Lock()
+	defer s.publishing.Unlock()
+	s.latest = st
+	if s.public {
+		s.publishLocked()
+	}
+}
+
+// goPublic publishes from now on.
+func (s *supervisor) goPublic() {
+	s.publishing.Lock()
+	defer s.publishing.Unlock()
+	s.public = true
+	s.publishLocked()
+}
+
+func (s *supervisor) publishLocked() {
+	st := s.latest
 	out := status.Status{
 		Time:       time.Now(),
 		Supervisor: status.Supervisor{PID: os.Getpid(), Build: s.p.Build},
