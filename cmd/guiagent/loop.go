@@ -16,20 +16,16 @@ func newLoop() *loop { return &loop{items: make(chan func())} }
 // do runs f on the loop, before do returns if the loop still runs.
 func (l *loop) do(f func()) { l.items <- f }
 
-// try runs f on the loop unless ctx ends first. Without taken f never runs;
-// with an error it may run later.
-func (l *loop) try(ctx context.Context, f func()) (taken bool, err error) {
+// try runs f on the loop to its end, or, with an error, not at all: when ctx
+// ends before the loop takes it.
+func (l *loop) try(ctx context.Context, f func()) error {
 	done := make(chan struct{})
 	select {
 	case l.items <- func() { f(); close(done) }:
+		<-done
+		return nil
 	case <-ctx.Done():
-		return false, ctx.Err()
-	}
-	select {
-	case <-done:
-		return true, nil
-	case <-ctx.Done():
-		return true, ctx.Err()
+		return ctx.Err()
 	}
 }
 

@@ -212,7 +212,7 @@ func (a *agent) frame(ctx context.Context, src capture.Source, chain *surface.Ch
 		return err
 	}
 	var ferr error
-	taken, err := a.loop.try(ctx, func() {
+	err = a.loop.try(ctx, func() {
 		dirty, err := src.Fill(b.Slot)
 		switch {
 		case err != nil:
@@ -223,11 +223,8 @@ func (a *agent) frame(ctx context.Context, src capture.Source, chain *surface.Ch
 			ferr = chain.Submit(b, dirty)
 		}
 	})
-	if !taken {
-		return errors.Join(err, chain.Return(b)) // else the slot would be lost for ever
-	}
 	if err != nil {
-		return err
+		return errors.Join(err, chain.Return(b)) // else the slot would be lost for ever
 	}
 	return ferr
 }

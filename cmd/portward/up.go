@@ -135,6 +135,8 @@ func up(args []string) (int, error) {
 	switch {
 	case err != nil:
 		return program.ExitAgain, err // a port, a disk, a bundle: nothing that cannot happen
+	case len(rep.Sessions) == 0:
+		return program.ExitAgain, errors.New("stopped before anybody had logged in")
 	case !rep.streamed():
 		return program.ExitAgain, fmt.Errorf("not every login streamed: %s\nhint: portward explain; the logs are in %s/log", strings.Join(rep.blank(), ", "), o.root)
 	}
