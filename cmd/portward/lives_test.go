@@ -118,7 +118,7 @@ type ending struct{ class, text, evidence string }
 var (
 	endingLine   = regexp.MustCompile(`(?m)^[-0-9]{10} [0-9:.]{12}  (\S+) life (\d+), after \S+: ([^:]+): (.*)\n    evidence: (.*)$`)
 	droppedLine  = regexp.MustCompile(`(?m)^dropped to stay within the bound on verdicts: (\d+) records, (\d+) files`)
-	evidenceKept = evidence.Limits{Blobs: 32} // the bound that evidence.go documents
+	evidenceKept = evidence.Limits{Blobs: 32} // the default, as package evidence documents it
 )
 
 // endings reads what explain prints about one job, a life at most once.

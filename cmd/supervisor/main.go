@@ -48,7 +48,6 @@ func run() (int, error) {
 	if err != nil {
 		return program.ExitConfig, err
 	}
-	lg := newLog()
 	engine, err := p.Engine(cancel)
 	if err != nil {
 		return program.ExitConfig, err
@@ -58,7 +57,7 @@ func run() (int, error) {
 		return program.ExitConfig, err
 	}
 
-	s := &supervisor{p: p, cfg: cfg, engine: engine, store: store, log: lg, lives: map[watchdog.Life]*watched{}}
+	s := &supervisor{p: p, cfg: cfg, engine: engine, store: store, log: program.Log("supervisor"), lives: map[watchdog.Life]*watched{}}
 	s.dog = watchdog.New(watchdog.Config{
 		StartWithin: time.Duration(cfg.StartWithin),
 		Healthy:     time.Duration(cfg.Healthy),
@@ -91,9 +90,12 @@ func newBackoff(cfg config.Config) *backoff.ExponentialBackOff {
 func (s *supervisor) serve(ctx context.Context) error {
 	dead := make(chan error, 1)
 	go func() { dead <- s.dog.Run(ctx) }()
-	if err := s.armSelf(ctx); err != nil {
-		return err
-	}
+	go func() {
+		s.log("own loop: %v", deadman.Keep(ctx, selfLimit, selfGrace, func(ctx context.Context) error {
+			_, err := s.dog.Status(ctx)
+			return err
+		}))
+	}()
 	if err := s.hear(ctx); err != nil {
 		return err
 	}
@@ -116,11 +118,7 @@ func (s *supervisor) serve(ctx context.Context) error {
 		fault.Actor{Loop: func(run func()) { run() }}.Do(f)
 	})
 	s.log("up: build %s, life %d, netchild limit %v", s.p.Build, s.p.Life, time.Duration(s.cfg.HangLimit))
-	err = <-dead
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return err
+	return <-dead
 }
 
 // load puts netchild's job into the engine unless it is there already, as it
@@ -134,33 +132,5 @@ func (s *supervisor) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("netchild's job: %w", err)
 	}
-	return nil
-}
-
-// armSelf lets the kernel watch the supervisor's own loop: a question goes
-// through the dog's queue every quarter of the limit, and only its answer
-// beats.
-func (s *supervisor) armSelf(ctx context.Context) error {
-	t, err := deadman.Arm(selfLimit, selfGrace, nil)
-	if errors.Is(err, errors.ErrUnsupported) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	go func() {
-		defer t.Disarm()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(selfLimit / 4):
-			}
-			if _, err := s.dog.Status(ctx); err != nil {
-				return
-			}
-			t.Beat()
-		}
-	}()
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"time"
 
 	"portward/internal/bundle"
 	"portward/internal/config"
@@ -60,6 +61,7 @@ func (s *supervisor) hear(ctx context.Context) error {
 		return err
 	}
 	if st, err := s.engine.State(ctx, netchild); err == nil && st.PID != 0 {
+		s.engine.Hold(ctx, netchild, time.Time{}) // laid ahead of a death by the one before us
 		s.dog.Started(watchdog.Life(st.Life), st.PID)
 	}
 	go func() {

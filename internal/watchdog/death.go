@@ -44,6 +44,8 @@ func (d *Dog) bury() {
 	switch {
 	case fast && d.tally >= d.cfg.FastDeaths:
 		d.hold(v)
+	case d.ahead:
+		d.lift()
 	case d.until.After(d.since):
 		d.changeState(Held)
 		d.reason = "started in spite of a hold that goes on"
@@ -120,6 +122,7 @@ func (d *Dog) judge() Verdict {
 
 // hold lets nobody start the job for a while.
 func (d *Dog) hold(v Verdict) {
+	d.ahead = false
 	d.until = time.Now().Add(d.cfg.Backoff.NextBackOff())
 	err := d.env.Hold(d.until)
 	d.changeState(Held)
@@ -129,12 +132,26 @@ func (d *Dog) hold(v Verdict) {
 	}
 }
 
+// forestall lays the hold ahead of the death that would bring it: a client's
+// redial is quicker than the news of that death. The hold outlives any life that
+// could need it, and this process, so it has an end of its own.
+func (d *Dog) forestall() {
+	if d.ahead || d.run.healthy || d.tally+1 < d.cfg.FastDeaths || time.Now().Before(d.until) {
+		return
+	}
+	d.ahead = true
+	d.until = time.Now().Add(d.cfg.StartWithin + d.cfg.Healthy + d.cfg.LostWithin)
+	if err := d.env.Hold(d.until); err != nil {
+		d.reason = "hold: " + err.Error()
+	}
+}
+
 // lift ends a hold before its time.
 func (d *Dog) lift() {
 	if d.until.IsZero() {
 		return
 	}
-	d.until = time.Time{}
+	d.until, d.ahead = time.Time{}, false
 	if d.is == Held {
 		d.changeState(Down)
 	}

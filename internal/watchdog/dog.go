@@ -109,7 +109,8 @@ type Dog struct {
 	restarts uint64
 
 	tally  int
-	until  time.Time
+	until  time.Time // of a hold of ours; zero: none
+	ahead  bool      // that hold is laid ahead of a death
 	reason string
 	last   Verdict
 

@@ -78,6 +78,7 @@ func know(d *Dog, n note) { d.run.pid, d.run.told = n.pid, true }
 func begin(d *Dog, n note) {
 	know(d, n)
 	d.changeState(Starting)
+	d.forestall()
 }
 
 func up(d *Dog, n note) {
@@ -90,6 +91,7 @@ func up(d *Dog, n note) {
 		d.run.upAt = time.Now()
 	}
 	d.changeState(Up)
+	d.forestall()
 	if d.life > d.asked {
 		d.answerWaiting(nil)
 	}

@@ -22,7 +22,7 @@ func TestCrashLoopIsHeld(t *testing.T) {
 		if s.Reason != "3 fast deaths in a row, the last by crash: exit status 2" {
 			t.Errorf("reason %q", s.Reason)
 		}
-		w.did("see 3 none", "hold 10s")
+		w.did(ahead, "see 3 none", "hold 10s")
 		later(10*time.Second - time.Millisecond)
 		w.is(Held)
 		later(time.Millisecond)
@@ -32,6 +32,9 @@ func TestCrashLoopIsHeld(t *testing.T) {
 		w.did() // the engine lifts a hold whose time has come
 	})
 }
+
+// ahead is the hold that a life gets when its death would be the one too many.
+const ahead = "hold 1m12s"
 
 // Each further fast death is held at once, for longer.
 func TestHoldsGrow(t *testing.T) {
@@ -43,7 +46,7 @@ func TestHoldsGrow(t *testing.T) {
 			life := Life(n + 2)
 			w.crashLoop(life, life)
 			w.is(Held)
-			w.did(fmt.Sprintf("see %d none", life), fmt.Sprintf("hold %ds", n*10))
+			w.did(ahead, fmt.Sprintf("see %d none", life), fmt.Sprintf("hold %ds", n*10))
 		}
 	})
 }
@@ -69,7 +72,31 @@ func TestHealthResets(t *testing.T) {
 		w.forget()
 		w.crashLoop(5, 7)
 		w.is(Held)
-		w.did("see 5 none", "see 6 none", "see 7 none", "hold 10s")
+		w.did("see 5 none", "see 6 none", ahead, "see 7 none", "hold 10s")
+	})
+}
+
+// Rule: the hold laid ahead of a death is lifted when that death does not come.
+func TestAheadIsLifted(t *testing.T) {
+	inWorld(t, policy, func(t *testing.T, w *world) {
+		w.crashLoop(1, 2)
+		w.forget()
+		w.start(3)
+		w.did(ahead)
+		later(policy.Healthy)
+		w.is(Up)
+		w.did("lift")
+		w.crashLoop(4, 5)
+		w.forget()
+		w.start(6)
+		w.did(ahead)
+		w.dog.Goodbye(6, "idle")
+		w.dog.Exited(6, Exit{})
+		w.dog.Lost(6)
+		if s := w.is(Down); !s.Until.IsZero() {
+			t.Errorf("after an idle end: %+v", s)
+		}
+		w.did("see 6 idle", "lift")
 	})
 }
 

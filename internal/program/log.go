@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"fmt"
@@ -8,9 +8,9 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// newLog answers the supervisor's log: JSON lines on stderr, by zapcore alone,
-// since zap itself would link HTTP and TLS into a root process.
-func newLog() func(format string, args ...any) {
+// Log answers a program's log: JSON lines on stderr, by zapcore alone, since zap
+// itself would link HTTP and TLS into a root process.
+func Log(name string) func(format string, args ...any) {
 	enc := zapcore.NewJSONEncoder(zapcore.EncoderConfig{
 		TimeKey: "time", MessageKey: "msg", NameKey: "name",
 		EncodeTime: zapcore.RFC3339NanoTimeEncoder,
@@ -18,7 +18,7 @@ func newLog() func(format string, args ...any) {
 	})
 	core := zapcore.NewCore(enc, zapcore.Lock(os.Stderr), zapcore.InfoLevel)
 	return func(format string, args ...any) {
-		e := zapcore.Entry{Level: zapcore.InfoLevel, Time: time.Now(), LoggerName: "supervisor", Message: fmt.Sprintf(format, args...)}
+		e := zapcore.Entry{Level: zapcore.InfoLevel, Time: time.Now(), LoggerName: name, Message: fmt.Sprintf(format, args...)}
 		core.Write(e, nil)
 	}
 }

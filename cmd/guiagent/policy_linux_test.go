@@ -103,8 +103,7 @@ func TestIsService(t *testing.T) {
 	}
 }
 
-// Rule: an agent answers what a caller may ask; anything else is refused and
-// ends the connection.
+// Rule: an agent answers what a caller may ask; anything else is refused.
 func TestCalled(t *testing.T) {
 	a := agentWith(t, "netchild")
 	a.frames.Store(42)
@@ -137,11 +136,5 @@ func TestCalled(t *testing.T) {
 	r := wire.Refusal{}
 	if _, err := wire.ParseOK(call(wire.Detach{Chain: 1}.Dict())); !errors.As(err, &r) || r.Code != wire.CodeNotPermitted {
 		t.Errorf("detach: %v", err)
-	}
-	if _, err := c.Call(ctx, wire.Ping{}.Dict()); !errors.Is(err, xpcpeer.ErrInterrupted) && !errors.Is(err, xpcpeer.ErrInvalid) {
-		// A new connection may have been made at once: then it is a fresh one.
-		if err != nil {
-			t.Error(err)
-		}
 	}
 }

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"portward/internal/bundle"
+	"portward/internal/jobs"
+	"portward/internal/xpcpeer"
+)
+
+// An engine that knows one job.
+type oneJob struct {
+	jobs.Engine
+	state jobs.State
+	err   error
+}
+
+func (e *oneJob) State(_ context.Context, t jobs.Target) (jobs.State, error) {
+	if t != netchild {
+		return jobs.State{}, jobs.ErrNotLoaded
+	}
+	return e.state, e.err
+}
+
+func sealNaming(t *testing.T, name string) *bundle.Seal {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := bundle.Build(filepath.Join(t.TempDir(), bundle.Name), map[string]string{name: self}, fstest.MapFS{}, "1.0.0", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// judged answers what a policy says of this very process, proven by the kernel.
+func judged(t *testing.T, policy xpcpeer.Policy) error {
+	t.Helper()
+	verdict := make(chan error, 1)
+	tr := xpcpeer.Mem()
+	l, err := xpcpeer.Listen(tr, "judge", xpcpeer.Config{
+		Policy: func(ev *xpcpeer.Evidence) error { err := policy(ev); verdict <- err; return err },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := xpcpeer.Dial(tr, "judge", xpcpeer.Config{Policy: func(*xpcpeer.Evidence) error { return nil }})
+	defer func() { c.Close(); <-c.Done() }()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	c.Activate(ctx)
+	return <-verdict
+}
+
+// Rule: the process that checks in is the one that the engine runs as netchild,
+// and runs what the seal calls netchild. Neither alone is enough.
+func TestIsNetchild(t *testing.T) {
+	self := os.Getpid()
+	for name, c := range map[string]struct {
+		program string
+		engine  oneJob
+		passes  bool
+	}{
+		"netchild":              {"netchild", oneJob{state: jobs.State{PID: self}}, true},
+		"another process":       {"netchild", oneJob{state: jobs.State{PID: self + 1}}, false},
+		"netchild does not run": {"netchild", oneJob{}, false},
+		"another executable":    {"guiagent", oneJob{state: jobs.State{PID: self}}, false},
+		"a silent engine":       {"netchild", oneJob{state: jobs.State{PID: self}, err: errors.New("gone")}, false},
+		"no such job":           {"netchild", oneJob{err: jobs.ErrNotLoaded}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &supervisor{engine: &c.engine, seal: sealNaming(t, c.program)}
+			if err := judged(t, s.isNetchild); (err == nil) != c.passes {
+				t.Error(err)
+			}
+		})
+	}
+	s := &supervisor{engine: &oneJob{state: jobs.State{PID: self}}, seal: sealNaming(t, "netchild")}
+	if err := s.isNetchild(&xpcpeer.Evidence{PID: self}); !errors.Is(err, xpcpeer.ErrNoProof) {
+		t.Errorf("without the kernel's proof: %v", err)
+	}
+}
