@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"portward/internal/bundle"
+	"portward/internal/jobs"
 	"portward/internal/program"
 	"portward/launchd"
 )
@@ -404,12 +405,17 @@ func hits() int {
 	return 30
 }
 
-// soonAfter waits for one of the first moments of a process.
-func soonAfter(random *rand.Rand) {
-	time.Sleep(time.Duration(random.IntN(int(120 * time.Millisecond))))
+// soonAfter waits for one of the first moments of a process. Now and then it
+// lets one live, before the engine's own brake for fast lives is felt.
+func soonAfter(random *rand.Rand, hit int) {
+	d := time.Duration(random.IntN(int(120 * time.Millisecond)))
+	if hit%(jobs.FastDeaths-2) == 0 {
+		d += 2 * jobs.FastLife
+	}
+	time.Sleep(d)
 }
 
-// A killer is a source of moments; its seed is printed.
+// newKiller answers a source of moments; its seed is printed.
 func newKiller(t *testing.T) *rand.Rand {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -428,10 +434,10 @@ func TestNetchildKilledWhileAgentsRegister(t *testing.T) {
 		held[id] = countFDs(job(s, string(agentTarget(id))).PID)
 	}
 	pid := look.netchild.PID
-	for range hits() {
+	for hit := range hits() {
 		syscall.Kill(pid, syscall.SIGKILL)
 		pid = r.nextPID(string(netchildTarget), pid)
-		soonAfter(random)
+		soonAfter(random, hit)
 	}
 	before := r.await("netchild lives", func(s snapshot) bool { return job(s, string(netchildTarget)).PID != 0 })
 	s = r.await("both stream again and hold what they held", func(s snapshot) bool {
@@ -460,10 +466,10 @@ func TestAgentKilledWhileItRegisters(t *testing.T) {
 	random := newKiller(t)
 	before := r.await("both stream", streaming)
 	pid := job(before, string(agentTarget("1"))).PID
-	for range hits() {
+	for hit := range hits() {
 		syscall.Kill(pid, syscall.SIGKILL)
 		pid = r.nextPID(string(agentTarget("1")), pid)
-		soonAfter(random)
+		soonAfter(random, hit)
 	}
 	s := r.await("both stream again", func(s snapshot) bool {
 		return streaming(s) && session(s, "1").Frames > session(before, "1").Frames

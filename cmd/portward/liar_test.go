@@ -409,7 +409,7 @@ func (r *running) tell(t *testing.T, uid uint32, session, lie string) *telling {
 	}
 	x := &telling{t: t, cmd: exec.Command(liarPath(t), "-test.run", "^TestLiar$"), says: json.NewDecoder(out), done: make(chan struct{})}
 	x.cmd.Dir = "/"
-	x.cmd.Env = []string{lieVariable + "=" + lie, rootVariable + "=" + r.root, sessionVariable + "=" + session, "TMPDIR=/tmp"}
+	x.cmd.Env = []string{lieVariable + "=" + lie, rootVariable + "=" + r.root, sessionVariable + "=" + session, "TMPDIR=/tmp", "GORACE=atexit_sleep_ms=0"}
 	x.cmd.Stdout, x.cmd.Stderr = &x.errs, &x.errs
 	x.cmd.ExtraFiles = []*os.File{in}
 	credential(x.cmd, int(uid))

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// Rule: the command line behaves as its help says. Each script in
+// testdata/script runs `portward CODE ARGS...`, which must end with that exit
+// code.
+func TestScripts(t *testing.T) {
+	bin := binDir(t)
+	// As root a root must lie where other users may go, which the default of
+	// testscript does not.
+	work, err := os.MkdirTemp("", "pw-script-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(work) })
+	if err := os.Chmod(work, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		WorkdirRoot:         work,
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			e.Defer(func() { l.Close() })
+			e.Setenv("TAKEN", l.Addr().String())
+			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("no condition %q", name)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"portward": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) == 0 {
+					ts.Fatalf("usage: portward CODE ARGS...")
+				}
+				want, err := strconv.Atoi(args[0])
+				if err != nil {
+					ts.Fatalf("usage: portward CODE ARGS...")
+				}
+				got := 0
+				err = ts.Exec(filepath.Join(bin, "portward"), args[1:]...)
+				if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+					got = exit.ExitCode()
+				} else if err != nil {
+					ts.Fatalf("%v", err)
+				}
+				if got != want {
+					ts.Fatalf("exit %d, want %d", got, want)
+				}
+			},
+		},
+	})
+}
