@@ -116,8 +116,7 @@ func (w *world) make(ctx context.Context) error {
 	return err
 }
 
-// environ is what every job starts from: nothing of the caller's but where
-// programs and temporary files are found.
+// environ is what every job starts from: nothing of the caller's.
 func environ() []string {
 	return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "GOTRACEBACK=all"}
 }
