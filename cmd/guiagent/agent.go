@@ -29,6 +29,9 @@ type agent struct {
 	loop      *loop
 	frames    atomic.Uint64 // released ever by this process
 
+	linking sync.Mutex
+	linked  bool // netchild has the swap chain
+
 	mu     sync.Mutex
 	source capture.Source // what is captured now, nil between two
 }
@@ -102,16 +105,29 @@ func (a *agent) called(c *xpcpeer.Conn, m *xpcpeer.Message) {
 	}
 }
 
-// released counts a frame that netchild is done with.
+// released counts a frame that netchild is done with. One that comes late, from
+// a connection that has broken, ends no gap.
 func (a *agent) released(uint32) {
 	a.frames.Add(1)
-	if a.counters != nil {
+	a.linking.Lock()
+	defer a.linking.Unlock()
+	if a.counters != nil && a.linked {
 		a.counters.Released()
 	}
 }
 
+// joined notes that netchild has the swap chain.
+func (a *agent) joined() {
+	a.linking.Lock()
+	defer a.linking.Unlock()
+	a.linked = true
+}
+
 // broken notes the start of a gap.
 func (a *agent) broken() {
+	a.linking.Lock()
+	defer a.linking.Unlock()
+	a.linked = false
 	if a.counters != nil {
 		a.counters.Broken()
 	}

@@ -180,6 +180,7 @@ func (a *agent) showOnce(ctx context.Context, src capture.Source, chain *surface
 	if err := link.attach(ctx, chain); err != nil {
 		return err
 	}
+	a.joined()
 	src.Invalidate()
 	go func() {
 		select {

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"portward/internal/jobs"
 )
@@ -91,7 +92,7 @@ func play(role string, inherited map[string]*os.File) {
 	case "serve":
 		serve(inherited)
 	case "sleep": // dies of SIGTERM
-		select {}
+		forever()
 	case "obey": // ends well on SIGTERM
 		c := make(chan os.Signal, 1)
 		signal.Notify(c, syscall.SIGTERM)
@@ -100,10 +101,10 @@ func play(role string, inherited map[string]*os.File) {
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 		note("deaf", inherited)
-		select {}
+		forever()
 	case "stopped":
 		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-		select {}
+		forever()
 	case "spin":
 		signal.Ignore(syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 		//lint:ignore SA5002 a job that spins is what is wanted
@@ -115,7 +116,7 @@ func play(role string, inherited map[string]*os.File) {
 		if err := c.Start(); err != nil {
 			os.Exit(71)
 		}
-		select {}
+		forever()
 	}
 }
 
@@ -162,6 +163,14 @@ func obey(c net.Conn) {
 		debug.SetTraceback("crash") // a crash signal ends Go with SIGABRT then
 		syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
 		syscall.Kill(os.Getpid(), syscall.Signal(n))
-		select {}
+		forever()
+	}
+}
+
+// forever waits. A program of this goroutine alone that waits on nothing at all
+// is ended by the runtime, which calls it a deadlock.
+func forever() {
+	for {
+		time.Sleep(time.Hour)
 	}
 }
