@@ -70,7 +70,7 @@ var rooms = map[string]room{
 	"internal/bundle":   {[]string{"internal/durable"}, []string{"net/http", "internal/jobs"}, "what is in a bundle, not what runs it"},
 	"internal/config":   {[]string{"internal/durable"}, nil, "values from a file, not their use"},
 	"internal/fault":    {alone, nil, "failing on request needs no room, and no room needs it"},
-	"internal/program":  {[]string{"internal/jobs", "internal/wire", "internal/xpcpeer", "launchd"}, []string{"internal/surface", "internal/watchdog", "net/http"}, "what all programs do at start, so it drags nothing into the supervisor"},
+	"internal/program":  {[]string{"internal/bundle", "internal/jobs", "internal/wire", "internal/xpcpeer", "launchd"}, []string{"internal/surface", "internal/watchdog", "net/http"}, "what all programs do at start, so it drags nothing into the supervisor"},
 	"launchd":           {alone, nil, "files and names"},
 
 	"internal/jobs/jobstest":       {[]string{"internal/jobs"}, nil, "a suite knows its interface"},
@@ -304,9 +304,6 @@ func TestLines(t *testing.T) {
 
 // Rule: the root program stays small.
 func TestRootProgramSize(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs a build, left out by -short")
-	}
 	program := filepath.Join(t.TempDir(), "supervisor")
 	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./cmd/supervisor")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

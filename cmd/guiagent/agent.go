@@ -29,6 +29,8 @@ type agent struct {
 	loop      *loop
 	frames    atomic.Uint64 // released ever by this process
 
+	sawX11 bool // of stream alone: auto has chosen
+
 	linking sync.Mutex
 	linked  bool // netchild has the swap chain
 

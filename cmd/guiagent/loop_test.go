@@ -74,14 +74,30 @@ func TestPatience(t *testing.T) {
 // instead.
 func TestUnknownSource(t *testing.T) {
 	t.Setenv("PORTWARD_SOURCE", "television")
-	if src, err := openSource(t.Context()); err == nil {
+	if src, err := new(agent).openSource(t.Context()); err == nil {
 		src.Close()
 		t.Error("television was opened")
 	}
 	t.Setenv("PORTWARD_SOURCE", "testcard")
-	src, err := openSource(t.Context())
+	src, err := new(agent).openSource(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	src.Close()
+}
+
+// Rule: where auto has shown an X display, it waits for it to come back and
+// shows nothing else instead.
+func TestAutoStays(t *testing.T) {
+	t.Setenv("PORTWARD_SOURCE", "auto")
+	t.Setenv("DISPLAY", ":65000")
+	src, err := new(agent).openSource(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	src.Close()
+	if src, err := (&agent{sawX11: true}).openSource(t.Context()); err == nil {
+		src.Close()
+		t.Error("something else was shown")
+	}
 }

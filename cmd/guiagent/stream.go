@@ -46,7 +46,7 @@ func newPatience() *backoff.ExponentialBackOff {
 func (a *agent) stream(ctx context.Context) (int, error) {
 	patience := newPatience()
 	for ctx.Err() == nil {
-		src, err := openSource(ctx)
+		src, err := a.openSource(ctx)
 		if err == nil {
 			patience.Reset()
 			err = a.show(ctx, src)
@@ -74,14 +74,20 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // openSource opens what this login shows: PORTWARD_SOURCE is testcard, x11 or,
-// by default, auto, which is X11 where DISPLAY answers.
-func openSource(ctx context.Context) (capture.Source, error) {
+// by default, auto, which is X11 where DISPLAY answers, and then stays X11: a
+// display that goes away is waited for.
+func (a *agent) openSource(ctx context.Context) (capture.Source, error) {
 	display := os.Getenv("DISPLAY")
-	switch kind := os.Getenv("PORTWARD_SOURCE"); kind {
+	kind := os.Getenv("PORTWARD_SOURCE")
+	if a.sawX11 {
+		kind = "x11"
+	}
+	switch kind {
 	case "x11":
 		return capture.OpenX11(ctx, display)
 	case "", "auto":
 		if display != "" && capture.Answers(display) {
+			a.sawX11 = true
 			return capture.OpenX11(ctx, display)
 		}
 		fallthrough

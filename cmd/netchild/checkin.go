@@ -91,6 +91,7 @@ func (n *netchild) checkInOnce(ctx context.Context, cfg xpcpeer.Config) (wire.Te
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
+	told := n.logins.heard()
 	d, err := c.Call(ctx, wire.CheckIn{Life: n.p.Life, Build: n.p.Build, Min: wire.VersionMin, Max: wire.VersionMax}.Dict())
 	if err != nil {
 		return wire.Terms{}, err
@@ -106,7 +107,7 @@ func (n *netchild) checkInOnce(ctx context.Context, cfg xpcpeer.Config) (wire.Te
 	if err := n.heart.take(terms); err != nil {
 		return wire.Terms{}, err
 	}
-	n.logins.set(terms.Sessions)
+	n.logins.set(told, terms.Sessions)
 	return terms, nil
 }
 
@@ -125,7 +126,7 @@ func (n *netchild) fromSupervisor(c *xpcpeer.Conn, m *xpcpeer.Message) {
 		n.log("supervisor: %v", err)
 		return
 	}
-	n.logins.set(s.Sessions)
+	n.logins.tell(s.Sessions)
 }
 
 // A heart is what the kernel watches: beats of the hub's loop, shown to the

@@ -20,13 +20,37 @@ type logins struct {
 	mu      sync.Mutex
 	list    []wire.SessionInfo
 	changed chan struct{} // closed and replaced at each change
+	told    uint64        // changes that the supervisor told of its own accord
 }
 
 func newLogins() *logins { return &logins{changed: make(chan struct{})} }
 
-func (l *logins) set(list []wire.SessionInfo) {
+// heard answers how often tell was called.
+func (l *logins) heard() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.told
+}
+
+// tell takes news from the supervisor.
+func (l *logins) tell(list []wire.SessionInfo) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.told++
+	l.setLocked(list)
+}
+
+// set takes the list of a check-in, unless there was news since heard answered
+// told: that is younger.
+func (l *logins) set(told uint64, list []wire.SessionInfo) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.told == told {
+		l.setLocked(list)
+	}
+}
+
+func (l *logins) setLocked(list []wire.SessionInfo) {
 	l.list = list
 	close(l.changed)
 	l.changed = make(chan struct{})

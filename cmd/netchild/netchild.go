@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"path/filepath"
+	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -48,29 +49,59 @@ func (n *netchild) openViewer(ctx context.Context) (shut func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("the viewer's port: %w", err)
 	}
-	cert, token, err := viewer.LoadOrCreateIdentity(filepath.Join(n.p.Root, "state", "netchild"))
+	cert, token, err := viewer.LoadOrCreateIdentity(program.StateDir(n.p.Root))
 	if err != nil {
 		return nil, err
 	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
+	hosts, err := hostsOf(l.Addr())
 	if err != nil {
 		return nil, err
 	}
 	srv := &http.Server{
 		Handler: viewer.New(viewer.Config{
 			Hub: n.hub, Token: token, Life: n.p.Life, Started: n.started, Log: n.log,
-			Hosts: []string{l.Addr().String(), net.JoinHostPort("localhost", port), net.JoinHostPort("127.0.0.1", port), net.JoinHostPort("::1", port)},
+			Hosts: hosts,
 		}),
 		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}},
 		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       15 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
 	go func() {
-		if err := srv.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
+		if err := srv.ServeTLS(bounded(l, maxConnections), "", ""); !errors.Is(err, http.ErrServerClosed) {
 			n.log("viewer: %v", err)
 		}
 	}()
 	return func() { srv.Close() }, nil
+}
+
+// hostsOf answers the names under which a browser may ask for the page: this
+// machine's own, and where the port is open to the network, the addresses and
+// the name it has there.
+func hostsOf(a net.Addr) ([]string, error) {
+	addr, ok := a.(*net.TCPAddr)
+	if !ok {
+		return nil, fmt.Errorf("the viewer's port is no TCP port: %v", a)
+	}
+	names := []string{addr.IP.String(), "localhost", "127.0.0.1", "::1"}
+	if addr.IP.IsUnspecified() {
+		if name, err := os.Hostname(); err == nil {
+			names = append(names, name)
+		}
+		addrs, err := net.InterfaceAddrs()
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range addrs {
+			if n, ok := a.(*net.IPNet); ok {
+				names = append(names, n.IP.String())
+			}
+		}
+	}
+	for i, n := range names {
+		names[i] = net.JoinHostPort(n, strconv.Itoa(addr.Port))
+	}
+	return names, nil
 }
 
 // goodbye tells everyone that this life ends of its own accord, and waits
@@ -81,6 +112,7 @@ func (n *netchild) goodbye(reason string) {
 	m := wire.Goodbye{Reason: reason}.Dict()
 	n.mu.Lock()
 	conns := []*xpcpeer.Conn{n.supervisor}
+	n.supervisor = nil // its end is no reason to check in again
 	for c := range n.agents {
 		conns = append(conns, c)
 	}

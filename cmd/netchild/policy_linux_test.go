@@ -71,7 +71,7 @@ func TestMayEnter(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := &netchild{seal: sealNaming(t, c.program), logins: newLogins(), log: quiet}
-			n.logins.set(c.logins)
+			n.logins.tell(c.logins)
 			if err := judged(t, n.mayEnter); (err == nil) != c.enters {
 				t.Error(err)
 			}
@@ -124,9 +124,9 @@ func TestLoginsWait(t *testing.T) {
 		defer cancel()
 		go func() {
 			time.Sleep(newLoginWithin / 4)
-			l.set([]wire.SessionInfo{{ID: "2", UID: 7}}) // not yet the one
+			l.tell([]wire.SessionInfo{{ID: "2", UID: 7}}) // not yet the one
 			time.Sleep(newLoginWithin / 4)
-			l.set([]wire.SessionInfo{{ID: "2", UID: 7}, {ID: "1", UID: 8}})
+			l.tell([]wire.SessionInfo{{ID: "2", UID: 7}, {ID: "1", UID: 8}})
 		}()
 		began := time.Now()
 		if !l.has(ctx, "1", 8) {
@@ -144,7 +144,7 @@ func TestLoginsWait(t *testing.T) {
 		if !l.has(ctx, "1", 8) {
 			t.Error("what is known needs no waiting")
 		}
-		l.set(nil)
+		l.tell(nil)
 		if l.has(ctx, "1", 8) {
 			t.Error("logged out and still found")
 		}

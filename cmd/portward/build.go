@@ -1,12 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -44,10 +43,10 @@ func beside(dir string) (map[string]string, bool) {
 
 // build compiles the programs, one line of progress each.
 func build(ctx context.Context, dir string, progress func(string, ...any)) (map[string]string, error) {
-	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "portward").Output()
+	out, err := runBound(ctx, "", os.Environ(), "go", "list", "-m", "-f", "{{.Dir}}", "portward")
 	src := strings.TrimSpace(string(out))
-	if err != nil || src == "" {
-		return nil, fmt.Errorf("the programs are not beside this one, and their source is not here: %w\nhint: run this in a clone of portward, with Go installed", errors.Join(err, stderrOf(err)))
+	if err != nil || !filepath.IsAbs(src) {
+		return nil, fmt.Errorf("the programs are not beside this one, and their source is not here: %s\nhint: run this in a clone of portward, with Go installed", cmp.Or(src, fmt.Sprint(err)))
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -57,29 +56,17 @@ func build(ctx context.Context, dir string, progress func(string, ...any)) (map[
 		progress("building %s (%d of %d)", name, i+1, len(programs))
 		began := time.Now()
 		m[name] = filepath.Join(dir, name)
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", m[name], "./cmd/"+name)
-		cmd.Dir = src
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOTMPDIR="+dir)
-		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-		cmd.WaitDelay = 5 * time.Second
-		if out, err := runBound(cmd); err != nil {
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
+		env := append(os.Environ(), "CGO_ENABLED=0", "GOTMPDIR="+dir)
+		out, err := runBound(ctx, src, env, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", m[name], "./cmd/"+name)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
 			return nil, fmt.Errorf("building %s: %w\n%s", name, err, out)
 		}
 		progress("built %s in %v", name, time.Since(began).Round(100*time.Millisecond))
 	}
 	return m, nil
-}
-
-// stderrOf answers what a command that failed wrote.
-func stderrOf(err error) error {
-	var ee *exec.ExitError
-	if errors.As(err, &ee) && len(ee.Stderr) > 0 {
-		return errors.New(strings.TrimSpace(string(ee.Stderr)))
-	}
-	return nil
 }
 
 // install makes the bundle under root; nil plists are the product's.

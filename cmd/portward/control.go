@@ -39,7 +39,15 @@ const (
 	keyJSON     = "json"
 )
 
-// sameUser is the policy of both ends of the control socket.
+// myOwn is the client's policy: root may ask anybody's.
+func myOwn(ev *xpcpeer.Evidence) error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	return sameUser(ev)
+}
+
+// sameUser is the policy of the control socket.
 func sameUser(ev *xpcpeer.Evidence) error {
 	if int(ev.UID) != os.Geteuid() && ev.UID != 0 {
 		return fmt.Errorf("uid %d is not the one that runs this", ev.UID)
@@ -132,8 +140,21 @@ func target(name string) (jobs.Target, error) {
 	return "", fmt.Errorf("no job %q: netchild, supervisor or guiagent/SESSION", name)
 }
 
+// nickname is what target reads.
+func nickname(t jobs.Target) string {
+	switch {
+	case t == netchildTarget:
+		return "netchild"
+	case t == supervisorTarget:
+		return "supervisor"
+	case t.Session() != "" && t == agentTarget(t.Session()):
+		return "guiagent/" + t.Session()
+	}
+	return string(t)
+}
+
 // ask sends one request to the `up` that runs on root.
-func ask(root string, req request) (response, error) { return askAs(sameUser, root, req) }
+func ask(root string, req request) (response, error) { return askAs(myOwn, root, req) }
 
 func askAs(policy xpcpeer.Policy, root string, req request) (response, error) {
 	dir := program.RunDir(root)
@@ -146,8 +167,11 @@ func askAs(policy xpcpeer.Policy, root string, req request) (response, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
 	d, err := c.Call(ctx, wire.Dict{"k": kindControl, keyJSON: b})
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, xpcpeer.ErrInvalid) || errors.Is(err, xpcpeer.ErrRefused) {
-		return response{}, fmt.Errorf("no `portward up` runs on %s: %w\nhint: start one, or say where with --root DIR", root, err)
+	if errors.Is(err, xpcpeer.ErrRefused) || errors.Is(err, fs.ErrPermission) {
+		return response{}, fmt.Errorf("the `portward up` on %s is somebody else's: %w", root, err)
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, xpcpeer.ErrInvalid) {
+		return response{}, fmt.Errorf("no `portward up` runs on %s\nhint: start one, or say where with --root DIR", root)
 	}
 	if err != nil {
 		return response{}, err

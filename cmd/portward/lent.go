@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"portward/internal/counters"
 	"portward/internal/fault"
@@ -110,6 +111,7 @@ func (l *lent) poke(t jobs.Target, f fault.Fault, always bool) error {
 	if w == nil {
 		return fmt.Errorf("%s was never started", t)
 	}
+	w.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)) // a full pipe belongs to who does not listen
 	if err := f.Send(w); err != nil && !(always && errors.Is(err, syscall.EPIPE)) {
 		return fmt.Errorf("%s does not listen: %w", t, err)
 	}

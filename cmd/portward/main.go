@@ -30,6 +30,7 @@ var verbs = map[string]func(args []string) (int, error){
 	"status":  showStatus,
 	"poke":    poke,
 	"explain": explain,
+	boundVerb: bound, // for build alone, and not in the usage
 	"version": func([]string) (int, error) { fmt.Println("portward", program.Build()); return 0, nil },
 }
 
@@ -40,16 +41,22 @@ func main() {
 			return program.ExitUsage, nil
 		}
 		name := os.Args[1]
-		if name == "help" || name == "--help" || name == "-h" {
+		args := os.Args[2:]
+		if name == "help" && len(args) > 0 {
+			name, args = args[0], []string{"--help"}
+		}
+		switch name {
+		case "help", "--help", "-h":
 			fmt.Print(usage)
 			return program.ExitOK, nil
+		case "--version":
+			name = "version"
 		}
 		verb, ok := verbs[name]
 		if !ok {
-			fmt.Fprint(os.Stderr, usage)
-			return program.ExitUsage, fmt.Errorf("no verb %q", name)
+			return program.ExitUsage, fmt.Errorf("no verb %q\nhint: portward help", name)
 		}
-		code, err := verb(os.Args[2:])
+		code, err := verb(args)
 		if errors.Is(err, flag.ErrHelp) {
 			return program.ExitOK, nil
 		}

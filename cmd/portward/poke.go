@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -59,6 +60,7 @@ func poke(args []string) (int, error) {
 	if _, err := ask(root, req); err != nil {
 		return program.ExitAgain, err
 	}
+	fmt.Printf("%s: %s\n", job, cmp.Or(req.Fault, req.Op))
 	return program.ExitOK, nil
 }
 
@@ -78,7 +80,7 @@ func pokeRequest(job string, picked map[string]*bool, always bool) (request, err
 	}
 	switch what {
 	case "":
-		return request{}, errors.New("what shall it do?\nhint: portward poke --help")
+		return request{}, errors.New("which fault?\nhint: portward poke --help")
 	case "disarm":
 		return request{Op: "disarm", Job: job}, nil
 	case "start":

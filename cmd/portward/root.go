@@ -46,6 +46,9 @@ type rootLock struct {
 	f   *os.File
 }
 
+// errBusy is in the error for a root on which another `up` runs.
+var errBusy = errors.New("another `portward up`")
+
 // takeRoot makes dir a root, locks it, and removes what an earlier `up` left.
 func takeRoot(dir string) (*rootLock, error) {
 	mode := fs.FileMode(0o700)
@@ -70,7 +73,7 @@ func takeRoot(dir string) (*rootLock, error) {
 		n, _ := f.Read(b)
 		f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("another `portward up` (pid %s) runs on %s\nhint: stop it, or use another directory with --root DIR", strings.TrimSpace(string(b[:n])), dir)
+			return nil, fmt.Errorf("%w (pid %s) runs on %s\nhint: stop it, or use another directory with --root DIR", errBusy, strings.TrimSpace(string(b[:n])), dir)
 		}
 		return nil, fmt.Errorf("locking %s: %w", f.Name(), err)
 	}
@@ -90,9 +93,12 @@ func writeAt(f *os.File, s string) error {
 // mayOwn refuses a directory that holds something and is no root of ours, that
 // belongs to somebody else, or that the product's users could not reach.
 func mayOwn(dir string) error {
-	fi, err := os.Stat(dir)
+	fi, err := os.Lstat(dir)
 	if err != nil {
 		return err
+	}
+	if !fi.IsDir() {
+		return fmt.Errorf("%s is no directory of its own\nhint: use another one with --root DIR", dir)
 	}
 	if st := fi.Sys().(*syscall.Stat_t); int(st.Uid) != os.Geteuid() {
 		return fmt.Errorf("%s belongs to uid %d, not to you (uid %d)\nhint: use another directory with --root DIR", dir, st.Uid, os.Geteuid())
@@ -110,6 +116,8 @@ func mayOwn(dir string) error {
 	for p := filepath.Dir(dir); ; p = filepath.Dir(p) {
 		if fi, err := os.Stat(p); err != nil {
 			return err
+		} else if others := fi.Mode()&0o022 != 0 && fi.Mode()&fs.ModeSticky == 0; others || ownerOf(fi) != 0 {
+			return fmt.Errorf("%s can be changed by others than root, who would run what they put there\nhint: use a directory below /var/lib or /tmp", p)
 		} else if fi.Mode()&0o001 == 0 {
 			return fmt.Errorf("%s cannot be entered by other users, and as root netchild and the agents are other users\nhint: use a directory below /var/lib or /tmp", p)
 		}
@@ -134,11 +142,11 @@ func (l *rootLock) clean() error {
 	return errors.Join(errs...)
 }
 
-// leave removes what only a running `up` needs. Evidence, logs and status
-// stay, so that explain has something to say.
+// leave removes what only a running `up` needs. Evidence and logs stay, so that
+// explain has something to say.
 func (l *rootLock) leave() error {
 	var errs []error
-	for _, dir := range []string{program.RunDir(l.dir), filepath.Join(l.dir, "private"), filepath.Join(l.dir, "build")} {
+	for _, dir := range []string{program.RunDir(l.dir), filepath.Dir(program.StatusPath(l.dir)), filepath.Join(l.dir, "private"), filepath.Join(l.dir, "build")} {
 		errs = append(errs, os.RemoveAll(dir))
 	}
 	return errors.Join(append(errs, l.f.Close())...)

@@ -5,15 +5,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/term"
 
 	"portward/internal/jobs"
+	"portward/internal/program"
 	"portward/internal/viewer"
 )
 
@@ -78,67 +77,69 @@ func (s *screen) end() {
 	s.drawn = 0
 }
 
-// draw replaces the table.
+// draw replaces the table. What does not fit on the terminal is cut off: rows
+// that the terminal broke or scrolled away could not be taken off again.
 func (s *screen) draw(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.erase()
-	text += strings.Join(s.recent, "\n")
-	if !strings.HasSuffix(text, "\n") {
-		text += "\n"
-	}
-	io.WriteString(s.out, text)
-	s.drawn = rows(text, s.width())
-}
-
-// width is the terminal's, in columns; 0 where that is not known.
-func (s *screen) width() int {
-	w, _, err := term.GetSize(int(os.Stdout.Fd()))
+	width, height, err := term.GetSize(int(os.Stdout.Fd()))
 	if err != nil {
-		return 0
+		width, height = 80, 24
 	}
-	return w
+	lines := fit(text+strings.Join(s.recent, "\n"), width, height-1)
+	io.WriteString(s.out, strings.Join(lines, "\n")+"\n")
+	s.drawn = len(lines)
 }
 
-// rows is how many rows text takes on a terminal of that width, which breaks
-// longer lines.
-func rows(text string, width int) int {
-	n := 0
-	for line := range strings.Lines(text) {
-		n++
-		if long := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); width > 0 && long > width {
-			n += (long - 1) / width
+// fit cuts text to so many columns and rows.
+func fit(text string, width, height int) []string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	if height > 1 && len(lines) > height {
+		lines = append(lines[:height-1:height-1], fmt.Sprintf("... %d more lines", len(lines)-height+1))
+	}
+	for i, line := range lines {
+		if r := []rune(line); width > 0 && len(r) > width {
+			lines[i] = string(r[:width])
 		}
 	}
-	return n
+	return lines
 }
 
 // table is the snapshot for people.
 func table(s snapshot) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-36s %-10s %5s %8s %9s %9s  %s\n", "JOB", "STATE", "LIFE", "PID", "UPTIME", "RESTARTS", "LAST VERDICT")
+	fmt.Fprintf(&b, "%-12s %-9s %5s %8s %9s %8s  %s\n", "JOB", "STATE", "LIFE", "PID", "UPTIME", "RESTARTS", "LAST VERDICT")
 	for _, j := range s.Jobs {
 		pid, uptime := "-", "-"
 		if j.PID != 0 {
 			pid, uptime = fmt.Sprint(j.PID), time.Duration(j.UptimeS*float64(time.Second)).Round(100*time.Millisecond).String()
 		}
-		fmt.Fprintf(&b, "%-36s %-10s %5d %8s %9s %9d  %s\n", j.Label, j.State, j.Life, pid, uptime, j.Restarts, j.Verdict)
+		fmt.Fprintf(&b, "%-12s %-9s %5d %8s %9s %8d  %s\n", nickname(jobs.Target(j.Label)), j.State, j.Life, pid, uptime, j.Restarts, j.Verdict)
 	}
-	fmt.Fprintf(&b, "%-36s %10s %10s %6s  %s\n", "SESSION", "FRAMES/S", "FRAMES", "GAPS", "LAST GAP")
+	fmt.Fprintf(&b, "%-12s %9s %10s  %s\n", "LOGIN", "FRAMES/S", "FRAMES", "GAPS")
 	for _, x := range s.Sessions {
-		last := "-"
-		if x.Gaps > 0 {
-			last = fmt.Sprintf("%.1f ms", x.LastGapMS)
-		}
-		if x.Broken {
-			last += " (broken now)"
-		}
-		fmt.Fprintf(&b, "%-36s %10.1f %10d %6d  %s\n", "login "+x.ID, x.FPS, x.Frames, x.Gaps, last)
+		fmt.Fprintf(&b, "%-12s %9.1f %10d  %s\n", x.ID, x.FPS, x.Frames, gapsInWords(x))
 	}
 	if s.Held != "" {
 		fmt.Fprintf(&b, "netchild is held: %s\n", s.Held)
 	}
 	return b.String()
+}
+
+// gapsInWords tells how often a login's stream was broken.
+func gapsInWords(x sessionView) string {
+	text := "no gap"
+	switch {
+	case x.Gaps == 1:
+		text = fmt.Sprintf("1 gap, of %.1f ms", x.LastGapMS)
+	case x.Gaps > 1:
+		text = fmt.Sprintf("%d gaps, the last of %.1f ms", x.Gaps, x.LastGapMS)
+	}
+	if x.Broken {
+		text += ", broken now"
+	}
+	return text
 }
 
 // watch shows the world until ctx ends or its time is up.
@@ -149,9 +150,9 @@ func (w *world) watch(ctx context.Context) error {
 		defer cancel()
 	}
 	if !w.show.live {
-		w.show.say("the viewer is at https://%s/ (its token is in %s)", w.viewer, w.tokenPath())
+		w.show.say("the viewer is at https://%s/#TOKEN; the token is in %s", w.viewer, w.tokenPath())
 	}
-	every := drawEvery
+	every, told := drawEvery, false
 	if !w.show.live {
 		every = sumEvery
 	}
@@ -165,26 +166,21 @@ func (w *world) watch(ctx context.Context) error {
 		}
 		s := w.snapshot()
 		if w.show.live {
-			w.show.draw(table(s) + "viewer: " + w.address() + "\n")
+			if token, err := viewer.ReadToken(program.StateDir(w.o.root)); err == nil && !told {
+				told = true
+				w.show.say("the viewer is at %s", viewer.Address(w.viewer, token))
+			}
+			w.show.draw(table(s))
 			continue
 		}
 		for _, x := range s.Sessions {
-			w.show.say("login %s: %d frames, %.1f/s, %d gaps, the last %.1f ms", x.ID, x.Frames, x.FPS, x.Gaps, x.LastGapMS)
+			w.show.say("login %s: %d frames, %.1f/s, %s", x.ID, x.Frames, x.FPS, gapsInWords(x))
 		}
 	}
 }
 
 func (w *world) tokenPath() string {
-	return viewer.TokenPath(filepath.Join(w.o.root, "state", "netchild"))
-}
-
-// address is the viewer's with its token; for a terminal only.
-func (w *world) address() string {
-	b, err := os.ReadFile(w.tokenPath())
-	if err != nil {
-		return "https://" + w.viewer + "/ (its token is made when netchild first starts)"
-	}
-	return viewer.Address(w.viewer, strings.TrimSpace(string(b)))
+	return viewer.TokenPath(program.StateDir(w.o.root))
 }
 
 // tell puts an engine's event into words.

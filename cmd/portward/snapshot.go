@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"time"
 
+	"portward/internal/evidence"
 	"portward/internal/jobs"
 	"portward/internal/program"
 	"portward/internal/status"
@@ -50,7 +52,11 @@ func (w *world) snapshot() snapshot {
 	st, _ := status.Read(program.StatusPath(w.o.root))
 	list, _ := w.engine.List(ctx)
 	for _, j := range list {
-		s.Jobs = append(s.Jobs, viewJob(j, st))
+		v := viewJob(j, st)
+		if j.Target == netchildTarget && st.NetChild.Verdict == nil {
+			v.Verdict = cmp.Or(lastVerdict(w.o.root), v.Verdict)
+		}
+		s.Jobs = append(s.Jobs, v)
 	}
 	if c := st.NetChild; c.State == status.Held {
 		s.Held = c.Reason + "; the next attempt at " + c.HeldUntil.Local().Format("15:04:05")
@@ -81,6 +87,16 @@ func viewJob(j jobs.State, st status.Status) jobView {
 	return v
 }
 
+// lastVerdict answers the class of netchild's last death that was judged. A
+// supervisor that succeeds another knows of none; the evidence does.
+func lastVerdict(root string) string {
+	judged, _, err := evidence.List(program.EvidenceDir(root))
+	if err != nil || len(judged) == 0 {
+		return ""
+	}
+	return judged[len(judged)-1].Class
+}
+
 // A rate is frames per second over the last second or so.
 type rate struct {
 	at     time.Time
@@ -94,8 +110,8 @@ func (w *world) rate(session string, frames uint64) float64 {
 	r := w.rates[session]
 	now := time.Now()
 	if r == nil {
-		w.rates[session] = &rate{now, frames, 0}
-		return 0
+		r = &rate{at: w.began}
+		w.rates[session] = r
 	}
 	if d := now.Sub(r.at); d >= time.Second {
 		r.fps = round(float64(frames-r.frames)/d.Seconds(), 10)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -27,7 +28,8 @@ the root directory and Go's caches; a later up cleans what an earlier one left.
   --sessions N        logins to play (default 2, at most 32)
   --source KIND       auto, testcard, static or x11: what the logins show
                       (default auto: X11 where DISPLAY answers)
-  --displays :1,:2    the X display of each login; implies --source x11
+  --displays :1,:2    the X display of each login, and so many logins; implies
+                      --source x11
   --for DURATION      stop after so long, counted from the supervisor's start
   --json              one JSON report on stdout at the end, and nothing else
   --listen ADDR       the viewer's address (default 127.0.0.1:8443, or any free
@@ -38,7 +40,8 @@ the root directory and Go's caches; a later up cleans what an earlier one left.
                       fast one (default 10s)
   --hang D            how long netchild may stand still (default 3s)
 
-Exits 0 only if every login streamed: netchild released a frame of it.
+Exits 0 only if every login streamed: netchild released a frame of it; 64 for a
+wrong command line, 75 when something is in the way now (go run makes that 1).
 The report: {version, jobs: [{label, state, lives, restarts}],
 sessions: [{id, frames, fps, gaps_ms}]}; see docs/processes.md.
 `
@@ -85,10 +88,14 @@ func parseUp(args []string) (upOptions, error) {
 		return o, fmt.Errorf("up takes no argument %q", fs.Arg(0))
 	case o.sessions < 1 || o.sessions > maxSessions:
 		return o, fmt.Errorf("--sessions %d: between 1 and %d", o.sessions, maxSessions)
-	case o.duration < 0 || o.idle < 0 || o.healthy < 0 || o.hang < 0:
-		return o, errors.New("a duration cannot be negative")
-	case given["for"] && o.duration == 0:
-		return o, errors.New("--for 0s: how long then?")
+	}
+	for name, d := range map[string]time.Duration{"for": o.duration, "idle": o.idle, "healthy": o.healthy, "hang": o.hang} {
+		if d < 0 || d == 0 && given[name] && name != "idle" {
+			return o, fmt.Errorf("--%s %v: longer than nothing, please", name, d)
+		}
+	}
+	if _, _, err := net.SplitHostPort(o.listen); o.listen != "" && err != nil {
+		return o, fmt.Errorf("--listen %s: %w\nhint: --listen 127.0.0.1:0 takes any free port", o.listen, err)
 	}
 	if len(o.displays) > 0 {
 		if given["source"] && o.source != "x11" {
@@ -103,7 +110,11 @@ func parseUp(args []string) (upOptions, error) {
 		o.source = "x11"
 	}
 	switch o.source {
-	case "auto", "testcard", "static", "x11":
+	case "auto", "testcard", "static":
+	case "x11":
+		if len(o.displays) == 0 && os.Getenv("DISPLAY") == "" {
+			return o, errors.New("--source x11 without a display\nhint: set DISPLAY or give --displays")
+		}
 	default:
 		return o, fmt.Errorf("--source %q: auto, testcard, static or x11", o.source)
 	}
@@ -120,12 +131,15 @@ func up(args []string) (int, error) {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer cancel()
 	lock, err := takeRoot(o.root)
-	if err != nil {
+	if errors.Is(err, errBusy) {
 		return program.ExitAgain, err
 	}
+	if err != nil {
+		return program.ExitUsage, err
+	}
 	w := &world{o: o, show: newScreen(o.json, term.IsTerminal(int(os.Stdout.Fd())))}
+	context.AfterFunc(ctx, cancel) // a second Ctrl-C is not held back by the stop
 	rep, err := w.run(ctx)
-	cancel() // a second Ctrl-C is not held back by the stop
 	err = errors.Join(err, lock.leave())
 	if o.json {
 		if werr := rep.write(os.Stdout); err == nil {

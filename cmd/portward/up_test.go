@@ -2,7 +2,11 @@ package main
 
 import (
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+
+	"portward/launchd"
 )
 
 // asUsers runs a test as an ordinary user and, where the test is root, as root
@@ -52,4 +56,37 @@ func TestFaults(t *testing.T) {
 	}
 	t.Log(r.explain())
 	r.stop()
+}
+
+// Rule: what others may see and reach of a running up is what the files table
+// of docs/processes.md says.
+func TestModes(t *testing.T) {
+	asUsers(t, func(t *testing.T, uid int) {
+		r := startUp(t, upSpec{uid: uid, args: []string{"--source", "testcard"}})
+		r.await("both stream", streaming)
+		door := os.FileMode(0o600)
+		if uid == 0 {
+			door = 0o666
+		}
+		for path, mode := range map[string]os.FileMode{
+			"Portward.app": 0o755, "etc/portward.json": 0o644, "status/status.json": 0o644, "log": 0o700,
+			"evidence": 0o700, "seen": 0o700, "state/netchild": 0o700, "run/" + controlName: 0o600,
+			"run/" + launchd.CheckInService: 0o600, "run/" + launchd.NetChildService: door,
+		} {
+			fi, err := os.Stat(filepath.Join(r.root, path))
+			if err != nil || fi.Mode().Perm() != mode {
+				t.Errorf("%s: %v, %v, want mode %v", path, fi, err, mode)
+			}
+		}
+		r.poke("netchild", "--crash")
+		s := r.await("the verdict is there", func(s snapshot) bool { return job(s, string(netchildTarget)).Verdict == "crash" && streaming(s) })
+		b, err := os.ReadFile(filepath.Join(r.root, "status", "status.json"))
+		if err != nil || strings.Contains(string(b), "told to crash") {
+			t.Errorf("the status file repeats what the process said: %s, %v", b, err)
+		}
+		if _, errs, code := portwardAs(t, os.Geteuid(), "status", "--root", r.root); code != 0 {
+			t.Errorf("status: exit %d: %s\n%+v", code, errs, s)
+		}
+		r.stop()
+	})
 }

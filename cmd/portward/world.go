@@ -65,19 +65,19 @@ func (w *world) run(ctx context.Context) (report, error) {
 	if !w.began.IsZero() {
 		d = time.Since(w.began)
 	}
+	w.show.end()
 	w.show.say("stopping")
 	err = errors.Join(err, door.Close(), w.close())
 	stopLog()
-	w.show.end()
+	for _, x := range s.Sessions {
+		w.show.say("login %s had %d frames in %v and %s", x.ID, x.Frames, d.Round(100*time.Millisecond), gapsInWords(x))
+	}
 	return newReport(s, d), err
 }
 
 // make does everything up to the running engine; nothing is started yet.
 func (w *world) make(ctx context.Context) error {
 	root := w.o.root
-	if w.o.source == "x11" && len(w.o.displays) == 0 && os.Getenv("DISPLAY") == "" {
-		return errors.New("--source x11 without a display\nhint: set DISPLAY or give --displays")
-	}
 	from, err := w.programs, error(nil)
 	if from == nil {
 		from, err = findPrograms(ctx, filepath.Join(root, "build"), w.show.say)
@@ -101,7 +101,7 @@ func (w *world) make(ctx context.Context) error {
 	w.engine, err = jobs.NewEmbedded(jobs.Options{
 		Prefix: launchd.Prefix, Root: root, RunDir: program.RunDir(root),
 		BindService: func(name string) (*os.File, error) {
-			return xpcpeer.BindUnix(program.RunDir(root), name, w.people.socketMode)
+			return w.bind(name)
 		},
 		SocketAddr: func(jobs.Target, string, string) string { return w.viewer },
 		Users:      w.people.account,
@@ -114,6 +114,24 @@ func (w *world) make(ctx context.Context) error {
 		Log:       w.show.note,
 	})
 	return err
+}
+
+// bind makes the socket of a service. Who is served is the service's own policy;
+// but root's only door is closed to everybody else before that.
+func (w *world) bind(name string) (*os.File, error) {
+	dir := program.RunDir(w.o.root)
+	if name != launchd.CheckInService {
+		return xpcpeer.BindUnix(dir, name, w.people.socketMode)
+	}
+	f, err := xpcpeer.BindUnix(dir, name, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := give(filepath.Join(dir, name), w.people.netchild); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // environ is what every job starts from: nothing of the caller's.
@@ -136,11 +154,9 @@ func (w *world) furnish() error {
 	}{
 		{program.RunDir(root), 0o711, p.self},
 		{filepath.Join(root, "etc"), 0o755, p.self},
-		{filepath.Join(root, "log"), 0o711, p.self},
+		{filepath.Join(root, "log"), 0o700, p.self}, // stacks are in them; the engine opens them
 		{filepath.Join(root, "status"), 0o755, p.self},
 		{filepath.Join(root, "private"), 0o711, p.self},
-		{filepath.Join(root, "state"), 0o711, p.self},
-		{filepath.Join(root, "state", "netchild"), 0o700, p.netchild},
 		{program.EvidenceDir(root), 0o700, p.self},
 		{program.PrivateDir(root, string(netchildTarget)), 0o700, p.netchild},
 		{program.PrivateDir(root, string(supervisorTarget)), 0o700, p.self},
@@ -156,6 +172,9 @@ func (w *world) furnish() error {
 		if err := makeDir(d.path, d.mode, d.uid); err != nil {
 			return err
 		}
+	}
+	if err := renewState(root, p.netchild); err != nil {
+		return err
 	}
 	cfg := config.Default()
 	cfg.Idle = config.Duration(w.o.idle)
@@ -174,25 +193,6 @@ func (w *world) furnish() error {
 	}
 	_, err = config.Load(root) // a flag beyond the limits is told here
 	return err
-}
-
-func makeDir(path string, mode os.FileMode, uid uint32) error {
-	if err := os.MkdirAll(path, mode); err != nil {
-		return err
-	}
-	if err := os.Chmod(path, mode); err != nil {
-		return err
-	}
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	// What is kept from an earlier run belongs to this run's netchild.
-	return filepath.WalkDir(path, func(p string, _ os.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Lchown(p, int(uid), int(uid))
-	})
 }
 
 // live starts the jobs and logs the people in, then shows what happens.
@@ -300,10 +300,10 @@ func viewerAddr(addr string, say func(string, ...any)) (string, error) {
 	if asked == "" {
 		asked = "127.0.0.1:8443"
 	}
-	l, err := net.Listen("tcp", asked)
+	l, err := net.Listen("tcp4", asked) // as the plist's SockFamily says
 	if err != nil && addr == "" {
 		say("%s is taken; the viewer gets another port", asked)
-		l, err = net.Listen("tcp", "127.0.0.1:0")
+		l, err = net.Listen("tcp4", "127.0.0.1:0")
 	}
 	if err != nil {
 		return "", fmt.Errorf("the viewer's port: %w\nhint: --listen 127.0.0.1:0 takes any free one", err)

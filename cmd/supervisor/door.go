@@ -68,11 +68,16 @@ func (s *supervisor) message(c *xpcpeer.Conn, m *xpcpeer.Message) {
 	case wire.KindCheckIn:
 		s.checkIn(c, m)
 	case wire.KindGoodbye:
-		if g, err := wire.ParseGoodbye(m.Dict()); err == nil {
-			s.dog.Goodbye(life, g.Reason)
+		g, err := wire.ParseGoodbye(m.Dict())
+		if err != nil {
+			s.turnAway(c, m, wire.CodeMalformed, err)
+			return
 		}
+		s.dog.Goodbye(life, g.Reason)
 	case wire.KindBeat:
 		s.dog.Beat(life)
+	default: // optional, and not known here
+		m.Reply(wire.Refusal{Code: wire.CodeUnknown, Text: string(kind)}.Dict())
 	}
 }
 
@@ -88,26 +93,24 @@ func (s *supervisor) checkIn(c *xpcpeer.Conn, m *xpcpeer.Message) {
 		return
 	}
 	life := watchdog.Life(in.Life)
-	if err := s.dog.CheckedIn(life); err != nil {
-		s.turnAway(c, m, wire.CodeInternal, fmt.Errorf("life %d: %w", life, err))
-		return
-	}
-	c.SetValue(life) // from here on, the connection's end is news for the dog
 	w, err := s.watch(c, life)
+	if err == nil {
+		if err = s.dog.CheckedIn(life); err != nil {
+			s.forget(life)
+		}
+	}
 	if err != nil {
 		s.turnAway(c, m, wire.CodeInternal, fmt.Errorf("life %d: %w", life, err))
 		return
 	}
+	c.SetValue(life) // from here on, the connection's end is news for the dog
 	s.mu.Lock()
 	sessions := s.sessions
 	s.mu.Unlock()
 	terms := wire.Terms{
 		Version: version, Sessions: sessions,
-		Stacks:    wire.FD(w.stacks),
+		Stacks: wire.FD(w.stacks), Page: wire.FD(w.page.File()),
 		HangLimit: time.Duration(s.cfg.HangLimit), HangGrace: time.Duration(s.cfg.HangGrace), Idle: time.Duration(s.cfg.Idle),
-	}
-	if w.page != nil {
-		terms.Page = wire.FD(w.page.File())
 	}
 	if err := m.Reply(terms.Dict()); err != nil {
 		s.log("check-in of life %d: %v", life, err)
@@ -142,6 +145,16 @@ func (s *supervisor) watch(c *xpcpeer.Conn, life watchdog.Life) (*watched, error
 	}
 	s.lives[life] = w
 	return w, nil
+}
+
+// forget lets go of the memories of a life that did not get in.
+func (s *supervisor) forget(life watchdog.Life) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w := s.lives[life]; w != nil {
+		w.close()
+		delete(s.lives, life)
+	}
 }
 
 // gone is a check-in connection's last event.

@@ -60,8 +60,8 @@ func (s *supervisor) hear(ctx context.Context) error {
 	if err := s.refreshSessions(ctx); err != nil {
 		return err
 	}
+	s.engine.Hold(ctx, netchild, time.Time{}) // we know nothing of our predecessor's tally
 	if st, err := s.engine.State(ctx, netchild); err == nil && st.PID != 0 {
-		s.engine.Hold(ctx, netchild, time.Time{}) // laid ahead of a death by the one before us
 		s.dog.Started(watchdog.Life(st.Life), st.PID)
 	}
 	go func() {
@@ -80,10 +80,7 @@ func (s *supervisor) event(ctx context.Context, ev jobs.Event) {
 		}
 		return
 	case jobs.Overflow:
-		// Events were lost: only a fresh start knows the truth again.
-		s.log("the engine's events overflowed")
-		program.Deadline(0)
-		return
+		panic("the engine's events overflowed: only a fresh start knows the truth")
 	}
 	if ev.Target != netchild {
 		return

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
@@ -68,11 +67,12 @@ func (s *supervisor) witness(life watchdog.Life, d watchdog.Death) watchdog.Evid
 	delete(s.lives, life)
 	s.mu.Unlock()
 	ev := watchdog.Evidence{Class: d.Class, Text: d.Text}
-	var blob strings.Builder
+	var page string
+	var stacks []byte
 	if w != nil {
 		defer w.close()
-		stacks, err := deadman.Stacks(w.stacks)
-		if err != nil {
+		var err error
+		if stacks, err = deadman.Stacks(w.stacks); err != nil {
 			s.log("life %d: %v", life, err)
 		}
 		p := deadman.Read(w.page)
@@ -80,18 +80,16 @@ func (s *supervisor) witness(life watchdog.Life, d watchdog.Death) watchdog.Evid
 		if d.Exit != nil && d.Class == watchdog.None {
 			ev.Class, ev.Text = watchdog.Classify(watchdog.Reading(p), *d.Exit, now, stacks)
 		}
-		fmt.Fprintf(&blob, "life %d: %v: %s\n", life, ev.Class, ev.Text)
-		fmt.Fprintf(&blob, "last progress: %v before the end was known, item %d, %v of CPU time by then\n", now-p.Beat, p.Items, p.CPU)
-		blob.WriteString(evidence.Machine())
-		blob.Write(stacks)
+		page = fmt.Sprintf("last progress: %v before the end was known, item %d, %v of CPU time by then\n", now-p.Beat, p.Items, p.CPU)
 	}
+	blob := fmt.Sprintf("life %d: %v: %s\n%s%s%s", life, ev.Class, ev.Text, page, evidence.Machine(), stacks)
 	r := evidence.Record{
 		Job: string(netchild), Life: uint64(life), Time: d.At, Class: ev.Class.String(), Text: ev.Text, Uptime: d.Uptime,
 	}
 	if d.Exit != nil {
 		r.Exit = fmt.Sprintf("code %d, signal %d, CPU %v", d.Exit.Code, d.Exit.Signal, d.Exit.CPU)
 	}
-	where, err := s.store.Add(r, []byte(blob.String()))
+	where, err := s.store.Add(r, []byte(blob))
 	if err != nil {
 		s.log("%v", err)
 	}
@@ -132,7 +130,7 @@ func (s *supervisor) publishLocked() {
 		Payload: status.Payload{State: status.Installed},
 	}
 	if st.Last.Class != watchdog.None {
-		out.NetChild.Verdict = &status.Verdict{Class: st.Last.Class.String(), Text: st.Last.Text, Time: st.Last.At, Life: uint64(st.Last.Life)}
+		out.NetChild.Verdict = &status.Verdict{Class: st.Last.Class.String(), Time: st.Last.At, Life: uint64(st.Last.Life)}
 	}
 	if st.State == watchdog.Held {
 		out.NetChild.HeldUntil, out.NetChild.Next = st.Until, st.Until

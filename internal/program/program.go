@@ -5,7 +5,6 @@ package program
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,8 +16,10 @@ import (
 	"syscall"
 	"time"
 
+	"portward/internal/bundle"
 	"portward/internal/jobs"
 	"portward/internal/xpcpeer"
+	"portward/launchd"
 )
 
 // Exit codes, sysexits(3).
@@ -29,9 +30,6 @@ const (
 	ExitAgain    = 75
 	ExitConfig   = 78
 )
-
-// lifeline is the read end of a pipe that closes when the engine is gone.
-const lifeline = "portward-lifeline"
 
 // A Program is what was inherited.
 type Program struct {
@@ -46,15 +44,15 @@ type Program struct {
 // Start takes what was inherited. It may be called once.
 func Start() (*Program, error) {
 	p := &Program{
-		Root:    os.Getenv("PORTWARD_ROOT"),
-		Session: os.Getenv("PORTWARD_SESSION"),
-		Target:  os.Getenv("PORTWARD_TARGET"),
+		Root:    os.Getenv(launchd.RootVariable),
+		Session: os.Getenv(jobs.SessionVariable),
+		Target:  os.Getenv(jobs.TargetVariable),
 		Build:   Build(),
 	}
 	if p.Root == "" || !filepath.IsAbs(p.Root) {
 		return nil, fmt.Errorf("PORTWARD_ROOT is %q, want an absolute path\nhint: this program is started by its job engine; `portward up` runs one", p.Root)
 	}
-	if s := os.Getenv("PORTWARD_LIFE"); s != "" {
+	if s := os.Getenv(jobs.LifeVariable); s != "" {
 		life, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
 			return nil, fmt.Errorf("PORTWARD_LIFE: %w", err)
@@ -73,7 +71,7 @@ func Start() (*Program, error) {
 // is gone.
 func (p *Program) Context() (context.Context, context.CancelFunc) {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	if f := p.Files[lifeline]; f != nil {
+	if f := p.Files[jobs.Lifeline]; f != nil {
 		go func() {
 			io.Copy(io.Discard, f)
 			cancel()
@@ -101,8 +99,11 @@ func StatusPath(root string) string { return filepath.Join(root, "status", "stat
 // EvidenceDir is where the supervisor keeps what it saw of deaths.
 func EvidenceDir(root string) string { return filepath.Join(root, "evidence") }
 
+// StateDir is netchild's own directory.
+func StateDir(root string) string { return filepath.Join(root, "state", "netchild") }
+
 // BundleDir is where the installed bundle lies.
-func BundleDir(root string) string { return filepath.Join(root, "Portward.app") }
+func BundleDir(root string) string { return filepath.Join(root, bundle.Name) }
 
 // Build names the running code: the revision it was built from, or "devel".
 func Build() string {
@@ -120,9 +121,6 @@ func Build() string {
 	}
 	return "devel"
 }
-
-// ErrUsage is wrapped by errors about the command line.
-var ErrUsage = errors.New("usage")
 
 // Main runs body and answers the exit code, with the error on stderr.
 func Main(name string, body func() (int, error)) int {

@@ -54,11 +54,10 @@ type NetChild struct {
 	Next      time.Time `json:"next,omitzero"`       // the next attempt to start it, where one is planned
 }
 
-// Verdict is why a life ended, in words for people; Class is one of the
-// watchdog's.
+// Verdict is why a life ended: one of the watchdog's classes. What the process
+// said of it is evidence, and not for everybody.
 type Verdict struct {
 	Class string    `json:"class"`
-	Text  string    `json:"text"`
 	Time  time.Time `json:"time"`
 	Life  uint64    `json:"life"`
 }

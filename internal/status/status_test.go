@@ -20,7 +20,7 @@ func full() Status {
 		Supervisor: Supervisor{PID: 10, Build: "0.1.0"},
 		NetChild: NetChild{
 			State: Held, Life: 7, PID: 11, Since: at, Restarts: 6,
-			Verdict:   &Verdict{Class: "crash", Text: "killed by SIGSEGV", Time: at, Life: 7},
+			Verdict:   &Verdict{Class: "crash", Time: at, Life: 7},
 			HeldUntil: at.Add(time.Minute), Reason: "5 fast deaths", Next: at.Add(time.Minute),
 		},
 		Payload: Payload{State: Installed},
@@ -52,7 +52,6 @@ func TestNames(t *testing.T) {
     "restarts": 6,
     "verdict": {
       "class": "crash",
-      "text": "killed by SIGSEGV",
       "time": "2026-11-28T09:00:00.000005Z",
       "life": 7
     },

@@ -126,7 +126,7 @@ func (d *Dog) hold(v Verdict) {
 	d.until = time.Now().Add(d.cfg.Backoff.NextBackOff())
 	err := d.env.Hold(d.until)
 	d.changeState(Held)
-	d.reason = fmt.Sprintf("%d fast deaths in a row, the last by %v: %s", d.tally, v.Class, v.Text)
+	d.reason = fmt.Sprintf("%d fast deaths in a row, the last by %v", d.tally, v.Class)
 	if err != nil {
 		d.reason += "; hold: " + err.Error()
 	}

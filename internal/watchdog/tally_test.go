@@ -19,7 +19,7 @@ func TestCrashLoopIsHeld(t *testing.T) {
 		if left := time.Until(s.Until); left != 10*time.Second {
 			t.Errorf("held for %v, want 10s", left)
 		}
-		if s.Reason != "3 fast deaths in a row, the last by crash: exit status 2" {
+		if s.Reason != "3 fast deaths in a row, the last by crash" {
 			t.Errorf("reason %q", s.Reason)
 		}
 		w.did(ahead, "see 3 none", "hold 10s")
