@@ -17,6 +17,9 @@ import (
 // What one agent may hold.
 var agentLimits = surface.Limits{Chains: 2, Bytes: 512 << 20}
 
+// maxRefused is how often an agent may ask for what it does not get.
+const maxRefused = 100
+
 // askEvery is how often netchild asks each agent whether it answers.
 const askEvery = 2 * time.Second
 
@@ -27,8 +30,9 @@ type agent struct {
 	account *surface.Account
 
 	// Of the connection's handler alone.
-	phase wire.Phase
-	role  wire.Role
+	phase   wire.Phase
+	role    wire.Role
+	refused int
 
 	calling sync.Mutex // held over a call to the agent
 
@@ -70,9 +74,10 @@ func (a *agent) message(c *xpcpeer.Conn, m *xpcpeer.Message) {
 	}
 	if err != nil {
 		r := refusal(err)
+		a.refused++
 		a.n.log("session %q pid %d: %v", a.session, c.Evidence().PID, err)
 		m.Reply(r.Dict())
-		if r.Code != wire.CodeUnknown && r.Code != wire.CodeBusy && r.Code != wire.CodeLimit {
+		if r.Code != wire.CodeUnknown && r.Code != wire.CodeBusy && r.Code != wire.CodeLimit || a.refused > maxRefused {
 			c.Close() // after the reply
 		}
 		return

@@ -29,7 +29,7 @@ func renewState(root string, uid uint32) error {
 			identity[filepath.Base(path)] = b
 		}
 	}
-	if err := os.RemoveAll(filepath.Join(root, kept)); err != nil {
+	if err := (&rootLock{dir: root}).remove(kept); err != nil {
 		return err
 	}
 	if err := errors.Join(makeDir(filepath.Dir(dir), 0o711, uint32(os.Geteuid())), makeDir(dir, 0o700, uint32(os.Geteuid()))); err != nil {

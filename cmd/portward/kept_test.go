@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -105,4 +106,71 @@ func TestRootBelowOthers(t *testing.T) {
 	if mayOwn(link) == nil {
 		t.Error("a link was taken for a root")
 	}
+}
+
+// Rule: a tree that is too deep to be removed does not make the root unusable.
+func TestTooDeep(t *testing.T) {
+	root := t.TempDir()
+	path := filepath.Join(root, "private")
+	for range 200 {
+		path = filepath.Join(path, "d")
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 100, Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+	l := &rootLock{dir: root}
+	err := l.clean()
+	_, left := os.Stat(filepath.Join(root, "private"))
+	if rerr := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err != nil || left == nil || rerr != nil {
+		t.Fatalf("%v, still there: %v, %v", err, left == nil, rerr)
+	}
+	if err := l.clean(); err != nil {
+		t.Error(err)
+	}
+	if entries, _ := os.ReadDir(root); len(entries) != 0 {
+		t.Errorf("left, although it can be removed now: %v", entries)
+	}
+}
+
+// Rule: two ups do not give one uid to two people.
+func TestReserve(t *testing.T) {
+	var a, b people
+	defer b.leave()
+	if !a.reserve(ordinaryUID) || b.reserve(ordinaryUID) {
+		t.Error("a uid was given twice, or not at all")
+	}
+	a.leave()
+	if !b.reserve(ordinaryUID) {
+		t.Error("a uid that was given back is not to be had")
+	}
+	if !busyUIDs()[os.Geteuid()] {
+		t.Error("this process runs under a uid that nobody uses")
+	}
+}
+
+// Rule: jobs inherit nothing that up's caller left open.
+func TestInheritNothing(t *testing.T) {
+	secret, err := os.Create(filepath.Join(t.TempDir(), "secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer secret.Close()
+	r := startUp(t, upSpec{args: []string{"--source", "testcard"}, files: []*os.File{secret}})
+	r.await("both stream", streaming)
+	for _, pid := range processesOf(r.root) {
+		fds, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "fd", "*"))
+		for _, fd := range fds {
+			if to, _ := os.Readlink(fd); to == secret.Name() {
+				t.Errorf("process %d has the caller's file", pid)
+			}
+		}
+	}
+	r.stop()
 }

@@ -120,10 +120,11 @@ type running struct {
 // An up describes how `up` is started. The zero value is: as whoever runs the
 // test, two logins with the test card, any free port.
 type upSpec struct {
-	uid  int // 0 is who runs the test; see ordinaryUID
-	root string
-	env  []string
-	args []string
+	uid   int // 0 is who runs the test; see ordinaryUID
+	root  string
+	env   []string
+	args  []string
+	files []*os.File // left open by the caller
 }
 
 // startUp starts `up` and ends it, by force if need be, when the test does.
@@ -141,6 +142,7 @@ func startUp(t *testing.T, spec upSpec) *running {
 	r.cmd.Dir = "/"
 	r.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent"}, spec.env...)
 	r.cmd.Stdout, r.cmd.Stderr = r.out, r.errs
+	r.cmd.ExtraFiles = spec.files
 	credential(r.cmd, spec.uid)
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)

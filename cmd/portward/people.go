@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"portward/internal/jobs"
 	"portward/launchd"
@@ -31,6 +33,7 @@ const firstUID, lastUID = 61184, 65519
 type people struct {
 	self, netchild uint32
 	sessions       []jobs.Session
+	reserved       []net.PacketConn
 	socketMode     os.FileMode // of services: who may connect is the service's own policy
 }
 
@@ -44,7 +47,7 @@ func newPeople(logins int) (people, error) {
 		n := firstUID - 1
 		next = func() (uint32, error) {
 			for n++; n <= lastUID; n++ {
-				if _, err := user.LookupId(strconv.Itoa(n)); err != nil && !busy[n] {
+				if _, err := user.LookupId(strconv.Itoa(n)); err != nil && !busy[n] && p.reserve(n) {
 					return uint32(n), nil
 				}
 			}
@@ -69,16 +72,42 @@ func newPeople(logins int) (people, error) {
 	return p, nil
 }
 
-// busyUIDs answers the uids that own a process, proc(5).
+// busyUIDs answers the uids that a process runs under, real or effective,
+// proc(5). (The owner of /proc/PID is root where a process hides.)
 func busyUIDs() map[int]bool {
 	busy := map[int]bool{}
-	dirs, _ := filepath.Glob("/proc/[0-9]*")
-	for _, d := range dirs {
-		if fi, err := os.Stat(d); err == nil {
-			busy[int(ownerOf(fi))] = true
+	files, _ := filepath.Glob("/proc/[0-9]*/status")
+	for _, path := range files {
+		b, _ := os.ReadFile(path)
+		for line := range strings.Lines(string(b)) {
+			if ids, ok := strings.CutPrefix(line, "Uid:"); ok {
+				for _, id := range strings.Fields(ids) {
+					n, _ := strconv.Atoi(id)
+					busy[n] = true
+				}
+			}
 		}
 	}
 	return busy
+}
+
+// reserve keeps a uid for this `up` while it lives: a netchild that is idle
+// runs nothing under its uid. The reservation is an abstract socket, unix(7),
+// which leaves nothing behind.
+func (p *people) reserve(uid int) bool {
+	c, err := net.ListenPacket("unixgram", fmt.Sprintf("@portward-up-uid-%d", uid))
+	if err != nil {
+		return false
+	}
+	p.reserved = append(p.reserved, c)
+	return true
+}
+
+// leave gives the uids back.
+func (p people) leave() {
+	for _, c := range p.reserved {
+		c.Close()
+	}
 }
 
 // account is how the engine finds the plists' UserName.

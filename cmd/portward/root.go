@@ -9,8 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-
-	"portward/internal/program"
+	"time"
 )
 
 // marker is the file that says a directory is a root of ours: only what
@@ -136,18 +135,31 @@ func (l *rootLock) clean() error {
 	var errs []error
 	for _, e := range entries {
 		if e.Name() != marker && e.Name() != kept {
-			errs = append(errs, os.RemoveAll(filepath.Join(l.dir, e.Name())))
+			errs = append(errs, l.remove(e.Name()))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// trash begins the names of what could not be removed: a job may have made a
+// tree that is deeper than can be walked. It is tried again each time.
+const trash = ".trash-"
+
+// remove removes what is below name in the root, or sets it aside.
+func (l *rootLock) remove(name string) error {
+	path := filepath.Join(l.dir, name)
+	if os.RemoveAll(path) == nil || strings.HasPrefix(name, trash) {
+		return nil
+	}
+	return os.Rename(path, filepath.Join(l.dir, trash+strconv.FormatInt(time.Now().UnixNano(), 36)))
 }
 
 // leave removes what only a running `up` needs. Evidence and logs stay, so that
 // explain has something to say.
 func (l *rootLock) leave() error {
 	var errs []error
-	for _, dir := range []string{program.RunDir(l.dir), filepath.Dir(program.StatusPath(l.dir)), filepath.Join(l.dir, "private"), filepath.Join(l.dir, "build")} {
-		errs = append(errs, os.RemoveAll(dir))
+	for _, name := range []string{"run", "status", "private", "build"} {
+		errs = append(errs, l.remove(name))
 	}
 	return errors.Join(append(errs, l.f.Close())...)
 }

@@ -128,6 +128,7 @@ func up(args []string) (int, error) {
 	if err != nil {
 		return program.ExitUsage, err
 	}
+	keepOwn()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer cancel()
 	lock, err := takeRoot(o.root)

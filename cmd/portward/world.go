@@ -289,6 +289,7 @@ func (w *world) close() error {
 	defer cancel()
 	err := w.engine.Close(ctx)
 	w.lent.close()
+	w.people.leave()
 	return err
 }
 

@@ -91,10 +91,12 @@ func (s *supervisor) serve(ctx context.Context) error {
 	dead := make(chan error, 1)
 	go func() { dead <- s.dog.Run(ctx) }()
 	go func() {
-		s.log("own loop: %v", deadman.Keep(ctx, selfLimit, selfGrace, func(ctx context.Context) error {
+		if err := deadman.Keep(ctx, selfLimit, selfGrace, func(ctx context.Context) error {
 			_, err := s.dog.Status(ctx)
 			return err
-		}))
+		}); err != nil && ctx.Err() == nil {
+			s.log("own loop: %v", err)
+		}
 	}()
 	if err := s.hear(ctx); err != nil {
 		return err

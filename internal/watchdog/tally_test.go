@@ -127,7 +127,7 @@ func TestStartFailureIsADeathLikeAnyOther(t *testing.T) {
 			w.dog.StartFailed(l, errors.New("no such file"))
 		}
 		s := w.is(Held)
-		if s.Last.Class != StartFailed || !strings.Contains(s.Reason, "no such file") {
+		if s.Last.Class != StartFailed || s.Last.Text != "no such file" {
 			t.Errorf("status %+v, want a held start failure", s)
 		}
 		later(10 * time.Second)

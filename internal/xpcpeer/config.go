@@ -27,7 +27,8 @@ type Config struct {
 
 	MaxOutstanding int // calls in flight on a connection (64); one more answers ErrBusy
 	MaxQueue       int // messages waiting to be written (256); one more invalidates the connection with ErrFlooded
-	MaxPeers       int // connections of a listener at once (64), half of them for one uid
+	MaxPeers       int // a listener's peers at once (64), half of them for one uid
+	MaxWaiting     int // connections that a listener's Policy has not judged (128), a quarter of them for one uid
 
 	Log func(format string, args ...any) // peers turned away and why; may be nil
 }
@@ -41,6 +42,7 @@ func (c Config) withDefaults() Config {
 	def(&c.MaxOutstanding, 64)
 	def(&c.MaxQueue, 256)
 	def(&c.MaxPeers, 64)
+	def(&c.MaxWaiting, 128)
 	if c.Log == nil {
 		c.Log = func(string, ...any) {}
 	}

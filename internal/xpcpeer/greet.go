@@ -26,19 +26,6 @@ func (c *Conn) awaitWelcome(l link) error {
 	return c.judge(l)
 }
 
-// welcome is the server's side.
-func (c *Conn) welcome(l link) error {
-	err := c.judge(l)
-	if err == nil {
-		err = c.meet()
-	}
-	if err != nil {
-		refuse(c.transport, l)
-		return err
-	}
-	return c.sendWelcome(l)
-}
-
 // exchangeWelcomes is for sockets whose ends are alike.
 func (c *Conn) exchangeWelcomes(l link) error {
 	if err := c.sendWelcome(l); err != nil {

@@ -20,9 +20,10 @@ type Listener struct {
 	done      chan struct{}
 	once      sync.Once
 
-	mu    sync.Mutex
-	peers int
-	byUID map[uint32]int
+	mu             sync.Mutex
+	waiting, peers places
+	since          time.Time // of the present spell
+	turned         int       // away, in it
 }
 
 // Listen serves the named service: cfg.Policy, then cfg.Accept for every peer.
@@ -46,7 +47,6 @@ func Anonymous(t Transport, cfg Config) (*Listener, error) {
 func newListener(t Transport, name string, a acceptor, cfg Config) *Listener {
 	l := &Listener{name: name, transport: t, acceptor: a, cfg: cfg.withDefaults()}
 	l.closing, l.done = make(chan struct{}), make(chan struct{})
-	l.byUID = make(map[uint32]int)
 	go l.run()
 	return l
 }
@@ -105,40 +105,84 @@ func (l *Listener) rest(d time.Duration) bool {
 	}
 }
 
-// admit starts a connection, within the limits.
-func (l *Listener) admit(link link) {
-	e := link.evidence()
-	if !l.enter(e.UID) {
-		l.cfg.Log("%v refused on %s: too many connections", e, l.name)
-		refuse(l.transport, link)
-		link.close()
+// admit starts a connection, within the limits: of those whom the policy has
+// not judged yet, who may be anybody, and then of peers.
+func (l *Listener) admit(first link) {
+	e := first.evidence()
+	if !l.enter(&l.waiting, e.UID, l.cfg.MaxWaiting, l.cfg.MaxWaiting/4) {
+		l.turnAway("%v refused on %s: too many wait to be judged", e, l.name)
+		refuse(l.transport, first)
+		first.close()
 		return
 	}
-	c := newConn(l.transport, fmt.Sprintf("%s of %v", l.name, e), l.cfg, (*Conn).welcome)
-	c.cfg.Events = Events{Invalid: l.turnedAway}
-	c.release = func() { l.exit(e.UID) }
-	go c.run(link)
+	place := &l.waiting
+	c := newConn(l.transport, fmt.Sprintf("%s of %v", l.name, e), l.cfg, func(c *Conn, k link) error {
+		err := c.judge(k)
+		if err == nil && !l.enter(&l.peers, e.UID, l.cfg.MaxPeers, l.cfg.MaxPeers/2) {
+			err = fmt.Errorf("%w: too many connections", ErrRefused)
+		} else if err == nil {
+			l.exit(place, e.UID)
+			place = &l.peers
+			err = c.meet()
+		}
+		if err != nil {
+			refuse(c.transport, k)
+			return err
+		}
+		return c.sendWelcome(k)
+	})
+	c.cfg.Events = Events{Invalid: func(c *Conn, err error) { l.turnAway("%v: %v", c, err) }}
+	c.release = func() { l.exit(place, e.UID) } // after the handshake, in the same goroutine
+	go c.run(first)
 }
 
-// turnedAway is the last event of a connection that Accept gave no others.
-func (l *Listener) turnedAway(c *Conn, err error) { l.cfg.Log("%v: %v", c, err) }
+// places are connections, and whose they are.
+type places struct {
+	n     int
+	byUID map[uint32]int
+}
 
-func (l *Listener) enter(uid uint32) bool {
+func (l *Listener) enter(p *places, uid uint32, most, mostOfOne int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.peers >= l.cfg.MaxPeers || l.byUID[uid] >= max(1, l.cfg.MaxPeers/2) {
+	if p.n >= most || p.byUID[uid] >= max(1, mostOfOne) {
 		return false
 	}
-	l.peers++
-	l.byUID[uid]++
+	if p.byUID == nil {
+		p.byUID = make(map[uint32]int)
+	}
+	p.n++
+	p.byUID[uid]++
 	return true
 }
 
-func (l *Listener) exit(uid uint32) {
+func (l *Listener) exit(p *places, uid uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.peers--
-	if l.byUID[uid]--; l.byUID[uid] == 0 {
-		delete(l.byUID, uid)
+	p.n--
+	if p.byUID[uid]--; p.byUID[uid] == 0 {
+		delete(p.byUID, uid)
+	}
+}
+
+// Who is turned away costs a line, but not without end.
+const (
+	linesPerSpell = 20
+	spell         = 10 * time.Second
+)
+
+// turnAway logs a peer that did not get in, so many in a spell, and then how
+// many more there were.
+func (l *Listener) turnAway(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := time.Now(); now.Sub(l.since) > spell {
+		if more := l.turned - linesPerSpell; more > 0 {
+			l.cfg.Log("%s: %d more were turned away", l.name, more)
+		}
+		l.since, l.turned = now, 0
+	}
+	if l.turned++; l.turned <= linesPerSpell {
+		l.cfg.Log(format, args...)
 	}
 }

@@ -94,6 +94,27 @@ func peerLimit(t *testing.T, tr xpcpeer.Transport) {
 	ok(t, err)
 }
 
+// waitingLimit: who waits for the policy takes no place of a peer's, and one
+// user's waiting connections are bounded.
+func waitingLimit(t *testing.T, tr xpcpeer.Transport) {
+	g := newGate()
+	defer g.open()
+	asked := make(chan struct{}, 8)
+	listen(t, tr, xpcpeer.Config{MaxWaiting: 4, Policy: func(*xpcpeer.Evidence) error {
+		asked <- struct{}{}
+		g.wait()
+		return nil
+	}}, xpcpeer.Events{Message: echo})
+	slow := dial(t, tr, xpcpeer.Events{})
+	done := make(chan error, 1)
+	go func() { done <- slow.Activate(deadline(t)) }()
+	receive(t, "the question", asked)
+	want(t, dial(t, tr, xpcpeer.Events{}).Activate(deadline(t)), xpcpeer.ErrRefused)
+	g.open()
+	ok(t, receive(t, "the first", done))
+	ok(t, dial(t, tr, xpcpeer.Events{}).Activate(deadline(t)))
+}
+
 func thousandConnections(t *testing.T, tr xpcpeer.Transport) {
 	f := note(t, "handle")
 	listen(t, tr, xpcpeer.Config{Policy: yes, MaxPeers: 200}, xpcpeer.Events{Message: echo})

@@ -67,6 +67,7 @@ func cases() []testCase {
 		{"a server that does not read is flooded out", floodedServer},
 		{"a client that floods delays nobody", floodingClient},
 		{"peers are limited, and half for one uid", peerLimit},
+		{"who waits for the policy is limited apart from peers", waitingLimit},
 
 		{"close: invalid is last and once", closeOnce},
 		{"close: what was sent before still arrives", closeAfterSend},
