@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"portward/internal/program"
 	"portward/internal/wire"
 	"portward/internal/xpcpeer"
 )
@@ -19,7 +20,7 @@ func (a *agent) meet(ep wire.Handle) error {
 	if !ok {
 		return nil
 	}
-	kept, err := dup(f)
+	kept, err := program.Dup(f)
 	if err != nil {
 		return err
 	}
@@ -49,16 +50,6 @@ func (a *agent) meet(ep wire.Handle) error {
 	a.mu.Unlock()
 	go a.ask(ctx, conn)
 	return nil
-}
-
-func dup(f *os.File) (*os.File, error) {
-	r, err := f.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	var g *os.File
-	err2 := r.Control(func(fd uintptr) { g, err = dupFD(fd, f.Name()) })
-	return g, errors.Join(err, err2)
 }
 
 // part ends the way back to the agent.
@@ -141,7 +132,7 @@ func (a *agent) relay(d wire.Dict) (wire.Dict, error) {
 		session, ep := other.session, other.endpoint
 		var kept *os.File
 		if f, ok := ep.File(); ok && session == r.Session {
-			kept, err = dup(f)
+			kept, err = program.Dup(f)
 		}
 		other.mu.Unlock()
 		if kept != nil {

@@ -64,7 +64,7 @@ func (l *lent) descriptors(t jobs.Target, e jobs.Engine) ([]jobs.NamedFile, erro
 	}
 	files := []jobs.NamedFile{{Name: fault.Name, File: r}}
 	if p := l.pages[t.Session()]; p != nil {
-		f, err := dup(p.File())
+		f, err := program.Dup(p.File())
 		if err != nil {
 			r.Close()
 			return nil, err

@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"errors"
@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dup duplicates f for this process alone, fcntl(2) F_DUPFD_CLOEXEC.
-func dup(f *os.File) (*os.File, error) {
+// Dup duplicates f for this process alone, fcntl(2) F_DUPFD_CLOEXEC.
+func Dup(f *os.File) (*os.File, error) {
 	c, err := f.SyscallConn()
 	if err != nil {
 		return nil, err
