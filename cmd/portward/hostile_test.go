@@ -179,7 +179,7 @@ func lies() map[string]lie {
 			return m.flood(10_000, packetCall, wire.Dict{"k": "x-flood"})
 		}, "", true},
 		"10,000 detaches, and then some": {chatter, "", false},
-		"10,000 descriptors":             {smuggle, "", false},
+		"10,000 descriptors":             {smuggle, "", true}, // after a hundred that were not wanted
 		"a thousand surfaces":            {thousand, wire.CodeLimit, false},
 	}
 }
