@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -62,8 +63,20 @@ func TestFaults(t *testing.T) {
 // of docs/processes.md says.
 func TestModes(t *testing.T) {
 	asUsers(t, func(t *testing.T, uid int) {
-		r := startUp(t, upSpec{uid: uid, args: []string{"--source", "testcard"}})
-		r.await("both stream", streaming)
+		elsewhere := newRoot(t, uid)
+		r := startUp(t, upSpec{uid: uid, args: []string{"--source", "testcard"}, env: []string{"HOME=" + elsewhere, "TMPDIR=" + elsewhere}})
+		s := r.await("both stream", streaming)
+		uids := map[uint32]bool{}
+		for _, j := range s.Jobs {
+			fi, err := os.Stat(filepath.Join("/proc", strconv.Itoa(j.PID)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			uids[ownerOf(fi)] = true
+		}
+		if want := map[bool]int{true: 4, false: 1}[uid == 0]; len(uids) != want {
+			t.Errorf("the four jobs run under %d uids, want %d", len(uids), want)
+		}
 		door := os.FileMode(0o600)
 		if uid == 0 {
 			door = 0o666
@@ -79,14 +92,17 @@ func TestModes(t *testing.T) {
 			}
 		}
 		r.poke("netchild", "--crash")
-		s := r.await("the verdict is there", func(s snapshot) bool { return job(s, string(netchildTarget)).Verdict == "crash" && streaming(s) })
+		r.await("the verdict is there", func(s snapshot) bool { return job(s, string(netchildTarget)).Verdict == "crash" && streaming(s) })
 		b, err := os.ReadFile(filepath.Join(r.root, "status", "status.json"))
 		if err != nil || strings.Contains(string(b), "told to crash") {
 			t.Errorf("the status file repeats what the process said: %s, %v", b, err)
 		}
 		if _, errs, code := portwardAs(t, os.Geteuid(), "status", "--root", r.root); code != 0 {
-			t.Errorf("status: exit %d: %s\n%+v", code, errs, s)
+			t.Errorf("status: exit %d: %s", code, errs)
 		}
 		r.stop()
+		if entries, err := os.ReadDir(elsewhere); err != nil || len(entries) > 0 {
+			t.Errorf("written outside the root: %v, %v", entries, err)
+		}
 	})
 }
