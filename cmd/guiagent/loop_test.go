@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"portward/internal/program"
 )
 
 // Rule: items run one at a time, in the loop, each to its end or not at all.
@@ -74,12 +76,12 @@ func TestPatience(t *testing.T) {
 // instead.
 func TestUnknownSource(t *testing.T) {
 	t.Setenv("PORTWARD_SOURCE", "television")
-	if src, err := new(agent).openSource(t.Context()); err == nil {
+	if src, err := (&agent{p: &program.Program{}}).openSource(t.Context()); err == nil {
 		src.Close()
 		t.Error("television was opened")
 	}
 	t.Setenv("PORTWARD_SOURCE", "testcard")
-	src, err := new(agent).openSource(t.Context())
+	src, err := (&agent{p: &program.Program{}}).openSource(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,12 +93,12 @@ func TestUnknownSource(t *testing.T) {
 func TestAutoStays(t *testing.T) {
 	t.Setenv("PORTWARD_SOURCE", "auto")
 	t.Setenv("DISPLAY", ":65000")
-	src, err := new(agent).openSource(t.Context())
+	src, err := (&agent{p: &program.Program{}}).openSource(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	src.Close()
-	if src, err := (&agent{sawX11: true}).openSource(t.Context()); err == nil {
+	if src, err := (&agent{p: &program.Program{}, sawX11: true}).openSource(t.Context()); err == nil {
 		src.Close()
 		t.Error("something else was shown")
 	}

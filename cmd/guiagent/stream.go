@@ -13,14 +13,8 @@ import (
 	"portward/internal/program"
 	"portward/internal/status"
 	"portward/internal/surface"
-	"portward/internal/wire"
 	"portward/internal/xpcpeer"
-	"portward/launchd"
 )
-
-// helloWithin is how long netchild may take to answer, its start on demand
-// included.
-const helloWithin = 30 * time.Second
 
 // lostWithin is how long the connection may take to say why the frames' channel
 // was lost: a goodbye on it may be read later than the channel's end.
@@ -92,7 +86,7 @@ func (a *agent) openSource(ctx context.Context) (capture.Source, error) {
 		}
 		fallthrough
 	case "testcard", "static":
-		return capture.OpenTestcard(capture.Options{Session: os.Getenv("PORTWARD_SESSION"), Static: kind == "static"})
+		return capture.OpenTestcard(capture.Options{Session: a.p.Session, Static: kind == "static"})
 	default:
 		return nil, fmt.Errorf("PORTWARD_SOURCE is %q, want auto, testcard, static or x11", kind)
 	}
@@ -117,7 +111,7 @@ func (a *agent) show(ctx context.Context, src capture.Source) error {
 		a.source = nil
 		a.mu.Unlock()
 	}()
-	link := newLink(a)
+	link := &link{a: a}
 	defer link.close()
 	patience := newPatience()
 	for ctx.Err() == nil {
@@ -234,79 +228,4 @@ func (a *agent) frame(ctx context.Context, src capture.Source, chain *surface.Ch
 		return errors.Join(err, chain.Return(b)) // else the slot would be lost for ever
 	}
 	return ferr
-}
-
-// A link is the agent's connection to netchild.
-type link struct {
-	a    *agent
-	conn *xpcpeer.Conn
-	life uint64 // of the netchild that said welcome last
-}
-
-func newLink(a *agent) *link { return &link{a: a} }
-
-func (l *link) close() {
-	if l.conn != nil {
-		l.conn.Close()
-	}
-}
-
-// hello greets netchild, starting it if it does not run. down ends the stretch
-// when the connection does.
-func (l *link) hello(ctx context.Context, down context.CancelCauseFunc) error {
-	l.close()
-	l.conn = xpcpeer.Dial(l.a.transport, launchd.NetChildService, xpcpeer.Config{
-		Policy: l.a.isNetchild,
-		Log:    l.a.log,
-		Events: xpcpeer.Events{
-			Message: func(_ *xpcpeer.Conn, m *xpcpeer.Message) {
-				if g, err := wire.ParseGoodbye(m.Dict()); err == nil && g.Reason == wire.ReasonIdle {
-					down(errIdle)
-				}
-			},
-			Interrupted: func(*xpcpeer.Conn) { down(xpcpeer.ErrInterrupted) },
-			Invalid:     func(_ *xpcpeer.Conn, err error) { down(err) },
-		},
-	})
-	ctx, cancel := context.WithTimeout(ctx, helloWithin)
-	defer cancel()
-	d, err := l.conn.Call(ctx, wire.Hello{
-		Min: wire.VersionMin, Max: wire.VersionMax, Build: l.a.p.Build,
-		Role: wire.ClaimAgent, Session: l.a.p.Session,
-	}.Dict())
-	if err != nil {
-		return err
-	}
-	w, err := wire.ParseWelcome(d)
-	if r := (wire.Refusal{}); errors.As(err, &r) && r.Code == wire.CodeRelaunch {
-		return fmt.Errorf("%w: %s", errRelaunch, r.Text)
-	}
-	l.life = w.Life
-	return err
-}
-
-// attach hands over the chain: the one time its handles cross.
-func (l *link) attach(ctx context.Context, chain *surface.Chain) error {
-	frames, err := chain.Connect()
-	if err != nil {
-		return err
-	}
-	defer frames.Close()
-	endpoint, err := l.a.door.Endpoint()
-	if err != nil {
-		return err
-	}
-	defer endpoint.Close()
-	g := chain.Geometry()
-	ctx, cancel := context.WithTimeout(ctx, helloWithin)
-	defer cancel()
-	d, err := l.conn.Call(ctx, wire.Attach{
-		Chain: 1, Width: uint64(g.Width), Height: uint64(g.Height), Stride: uint64(g.Stride), Format: uint64(g.Format),
-		Surfaces: chain.Surfaces(), Frames: wire.FD(frames), Agent: endpoint,
-	}.Dict())
-	if err != nil {
-		return err
-	}
-	_, err = wire.ParseOK(d)
-	return err
 }

@@ -110,9 +110,12 @@ func explainTo(out io.Writer, root string) error {
 	if len(seen)+len(judged) == 0 {
 		fmt.Fprintln(out, "no process has ended")
 	}
-	for name, d := range map[string]evidence.Dropped{"ends": seenDropped, "verdicts": judgedDropped} {
-		if d != (evidence.Dropped{}) {
-			fmt.Fprintf(out, "dropped to stay within the bound on %s: %d records, %d files, %d bytes; %d lines were torn\n", name, d.Records, d.Blobs, d.Bytes, d.Torn)
+	for _, x := range []struct {
+		of string
+		d  evidence.Dropped
+	}{{"ends", seenDropped}, {"verdicts", judgedDropped}} {
+		if d := x.d; d != (evidence.Dropped{}) {
+			fmt.Fprintf(out, "dropped to stay within the bound on %s: %d records, %d files, %d bytes; %d lines were torn\n", x.of, d.Records, d.Blobs, d.Bytes, d.Torn)
 		}
 	}
 	return nil

@@ -73,25 +73,20 @@ func (s *supervisor) hear(ctx context.Context) error {
 }
 
 func (s *supervisor) event(ctx context.Context, ev jobs.Event) {
-	switch ev.Kind {
-	case jobs.SessionOpened, jobs.SessionClosed:
+	life := watchdog.Life(ev.Life)
+	switch {
+	case ev.Kind == jobs.SessionOpened || ev.Kind == jobs.SessionClosed:
 		if err := s.refreshSessions(ctx); err != nil {
 			s.log("sessions: %v", err)
 		}
-		return
-	case jobs.Overflow:
+	case ev.Kind == jobs.Overflow:
 		panic("the engine's events overflowed: only a fresh start knows the truth")
-	}
-	if ev.Target != netchild {
-		return
-	}
-	life := watchdog.Life(ev.Life)
-	switch ev.Kind {
-	case jobs.Started:
+	case ev.Target != netchild:
+	case ev.Kind == jobs.Started:
 		s.dog.Started(life, ev.PID)
-	case jobs.StartFailed:
+	case ev.Kind == jobs.StartFailed:
 		s.dog.StartFailed(life, errors.New(ev.Err))
-	case jobs.Exited:
+	case ev.Kind == jobs.Exited:
 		s.dog.Exited(life, watchdog.Exit{Code: ev.Exit.Code, Signal: ev.Exit.Signal, CPU: ev.Exit.CPU})
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -56,7 +57,10 @@ func (s *supervisor) kill(life watchdog.Life) error {
 	if err != nil || again.Life != st.Life || again.PID != st.PID {
 		return err
 	}
-	return p.Signal(syscall.SIGKILL)
+	if err := p.Signal(syscall.SIGKILL); !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil // dead, and not told yet
 }
 
 // witness keeps what a life left: its last words, how far it had got, and what

@@ -47,7 +47,7 @@ type NetChild struct {
 	Life      uint64    `json:"life"`                // 0: it never lived
 	PID       int       `json:"pid,omitempty"`       // while it lives
 	Since     time.Time `json:"since,omitzero"`      // when it entered State
-	Restarts  uint64    `json:"restarts"`            // deaths followed by another start, since the supervisor's own start
+	Restarts  uint64    `json:"restarts"`            // lives that came after the first one this supervisor saw, whatever ended that
 	Verdict   *Verdict  `json:"verdict,omitempty"`   // on the last death
 	HeldUntil time.Time `json:"held_until,omitzero"` // while State is Held
 	Reason    string    `json:"reason,omitempty"`    // why it is held, for people

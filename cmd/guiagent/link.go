@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"portward/internal/surface"
+	"portward/internal/wire"
+	"portward/internal/xpcpeer"
+	"portward/launchd"
+)
+
+// helloWithin is how long netchild may take to answer, its start on demand
+// included.
+const helloWithin = 30 * time.Second
+
+// A link is the agent's connection to netchild.
+type link struct {
+	a    *agent
+	conn *xpcpeer.Conn
+	life uint64 // of the netchild that said welcome last
+}
+
+func (l *link) close() {
+	if l.conn != nil {
+		l.conn.Close()
+	}
+}
+
+// hello greets netchild, starting it if it does not run. down ends the stretch
+// when the connection does.
+func (l *link) hello(ctx context.Context, down context.CancelCauseFunc) error {
+	l.close()
+	l.conn = xpcpeer.Dial(l.a.transport, launchd.NetChildService, xpcpeer.Config{
+		Policy: l.a.isNetchild,
+		Log:    l.a.log,
+		Events: xpcpeer.Events{
+			Message: func(_ *xpcpeer.Conn, m *xpcpeer.Message) {
+				if g, err := wire.ParseGoodbye(m.Dict()); err == nil && g.Reason == wire.ReasonIdle {
+					down(errIdle)
+				}
+			},
+			Interrupted: func(*xpcpeer.Conn) { down(xpcpeer.ErrInterrupted) },
+			Invalid:     func(_ *xpcpeer.Conn, err error) { down(err) },
+		},
+	})
+	ctx, cancel := context.WithTimeout(ctx, helloWithin)
+	defer cancel()
+	d, err := l.conn.Call(ctx, wire.Hello{
+		Min: wire.VersionMin, Max: wire.VersionMax, Build: l.a.p.Build,
+		Role: wire.ClaimAgent, Session: l.a.p.Session,
+	}.Dict())
+	if err != nil {
+		return err
+	}
+	w, err := wire.ParseWelcome(d)
+	if r := (wire.Refusal{}); errors.As(err, &r) && r.Code == wire.CodeRelaunch {
+		return fmt.Errorf("%w: %s", errRelaunch, r.Text)
+	}
+	l.life = w.Life
+	return err
+}
+
+// attach hands over the chain: the one time its handles cross.
+func (l *link) attach(ctx context.Context, chain *surface.Chain) error {
+	frames, err := chain.Connect()
+	if err != nil {
+		return err
+	}
+	defer frames.Close()
+	endpoint, err := l.a.door.Endpoint()
+	if err != nil {
+		return err
+	}
+	defer endpoint.Close()
+	g := chain.Geometry()
+	ctx, cancel := context.WithTimeout(ctx, helloWithin)
+	defer cancel()
+	d, err := l.conn.Call(ctx, wire.Attach{
+		Chain: 1, Width: uint64(g.Width), Height: uint64(g.Height), Stride: uint64(g.Stride), Format: uint64(g.Format),
+		Surfaces: chain.Surfaces(), Frames: wire.FD(frames), Agent: endpoint,
+	}.Dict())
+	if err != nil {
+		return err
+	}
+	_, err = wire.ParseOK(d)
+	return err
+}
