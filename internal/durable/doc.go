@@ -20,10 +20,22 @@
 // macOS kernel wants, which caches code signatures per vnode.
 //
 // Remove and Rename are the one system call and an fsync of each directory
-// whose entries it changed. Exchange is renameat2(2) RENAME_EXCHANGE: both
-// names exist at every instant.
+// whose entries it changed. Exchange is renameat2(2) RENAME_EXCHANGE, on macOS
+// renamex_np(2) RENAME_SWAP: both names exist at every instant. What is
+// exchanged must be on the disk before, which SyncTree does:
+//
+//	fsync every file, fsync every directory, children first   the tree is on the disk …
+//	fsync the directory that names it                         … under this name
+//	renameat2 "/d/staged" "/d/live" RENAME_EXCHANGE           both or neither
+//	fsync the directory of live, then that of staged
+//
+// Link is link(2), on macOS clonefile(2), an fsync of the file and one of the
+// directory that names it now.
 //
 // On macOS, File.Sync is fcntl F_FULLFSYNC, which fsync(2) there is not.
+//
+// FileLock is flock(2). It is here because it says who may change a tree, and
+// it is the one thing of this package that a power cut takes away.
 //
 // A process killed between openat and renameat leaves its temporary file
 // behind, and nothing else; Sweep removes such files.

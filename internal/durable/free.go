@@ -1,0 +1,21 @@
+package durable
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Free answers how many bytes an ordinary user may still write on the file
+// system of path, which must exist. It is an estimate: others write too, and a
+// file system may need more than it says.
+func Free(path string) (bytes uint64, err error) {
+	var st unix.Statfs_t
+	for err = unix.EINTR; err == unix.EINTR; {
+		err = unix.Statfs(path, &st)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("free space at %s: %w", path, err)
+	}
+	return st.Bavail * blockSize(&st), nil
+}
