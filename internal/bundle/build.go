@@ -19,33 +19,54 @@ import (
 	"portward/internal/durable"
 )
 
-// Build makes a bundle at dst, where nothing may be yet, out of executables
-// (name -> path) and property lists (LaunchDaemons/*.plist, LaunchAgents/*.plist)
-// and seals it as that version. Each file is copied to a new inode of mode 0755
-// or 0644 and synced; the seal is written last, so that what a killed Build
-// leaves is no bundle. After an error nothing is left at dst. progress, which
-// may be nil, is told of each file before it is copied.
+// Options are what a bundle is made of.
+type Options struct {
+	Programs map[string]string // executables, name -> path
+	Plists   fs.FS             // LaunchDaemons/*.plist, LaunchAgents/*.plist
+	Version  string
+	Minimum  map[string]string // of programs: see Entry; a program without one bears any
+	Progress func(string)      // told of each file before it is copied; may be nil
+}
+
+// Build is BuildWith for programs without a minimum.
 func Build(dst string, programs map[string]string, plists fs.FS, version string, progress func(string)) (*Seal, error) {
-	if err := checkVersion(version); err != nil {
+	return BuildWith(dst, Options{Programs: programs, Plists: plists, Version: version, Progress: progress})
+}
+
+// BuildWith makes a bundle at dst, where nothing may be yet, and seals it. Each
+// file is copied to a new inode of mode 0755 or 0644 and synced; the seal is
+// written last, so that what a killed BuildWith leaves is no bundle. After an
+// error nothing is left at dst.
+func BuildWith(dst string, o Options) (*Seal, error) {
+	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("bundle: %w", err)
 	}
 	if _, err := os.Lstat(dst); err == nil {
 		return nil, fmt.Errorf("bundle %s: %w", dst, fs.ErrExist)
 	}
-	b := &builder{layout: Layout(dst), progress: progress, seal: &Seal{Version: version}}
-	if err := b.build(programs, plists); err != nil {
+	b := &builder{Options: o, layout: Layout(dst), seal: &Seal{Version: o.Version}}
+	if err := b.build(); err != nil {
 		return nil, errors.Join(fmt.Errorf("bundle %s: %w", dst, err), durable.RemoveAll(dst))
 	}
 	return b.seal, nil
 }
 
-type builder struct {
-	layout   Layout
-	progress func(string)
-	seal     *Seal
+func (o Options) check() error {
+	for name := range o.Minimum {
+		if _, ok := o.Programs[name]; !ok {
+			return fmt.Errorf("a minimum for %q, which is no program of it", name)
+		}
+	}
+	return checkVersion(o.Version)
 }
 
-func (b *builder) build(programs map[string]string, plists fs.FS) error {
+type builder struct {
+	Options
+	layout Layout
+	seal   *Seal
+}
+
+func (b *builder) build() error {
 	if err := b.makeDir("."); err != nil {
 		return err
 	}
@@ -57,13 +78,13 @@ func (b *builder) build(programs map[string]string, plists fs.FS) error {
 	if err := b.addInfo(); err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(programs)) {
-		if err := b.addProgram(name, programs[name]); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(b.Programs)) {
+		if err := b.addProgram(name, b.Programs[name]); err != nil {
 			return err
 		}
 	}
-	if err := fs.WalkDir(plists, ".", func(name string, d fs.DirEntry, err error) error {
-		return b.addPlist(plists, name, d, err)
+	if err := fs.WalkDir(b.Plists, ".", func(name string, d fs.DirEntry, err error) error {
+		return b.addPlist(name, d, err)
 	}); err != nil {
 		return err
 	}
@@ -110,10 +131,10 @@ func (b *builder) addProgram(name, source string) error {
 	} else if !info.Mode().IsRegular() {
 		return fmt.Errorf("program %s: %s is %s", name, source, kindOf(info.Mode()))
 	}
-	return b.add(programsDir+"/"+name, f, Entry{Mode: "0755", Identifier: Identifier + "." + name})
+	return b.add(programsDir+"/"+name, f, Entry{Mode: "0755", Identifier: Identifier + "." + name, Minimum: b.Minimum[name]})
 }
 
-func (b *builder) addPlist(plists fs.FS, name string, d fs.DirEntry, err error) error {
+func (b *builder) addPlist(name string, d fs.DirEntry, err error) error {
 	if err != nil || name == "." {
 		return err
 	}
@@ -123,7 +144,7 @@ func (b *builder) addPlist(plists fs.FS, name string, d fs.DirEntry, err error) 
 	if !d.Type().IsRegular() || !isPlistDir(path.Dir(name)) || path.Ext(name) != ".plist" {
 		return fmt.Errorf("%s is not a property list of a daemon or an agent", name)
 	}
-	f, err := plists.Open(name)
+	f, err := b.Plists.Open(name)
 	if err != nil {
 		return err
 	}
@@ -135,8 +156,8 @@ func isPlistDir(name string) bool { return name == "LaunchDaemons" || name == "L
 
 // add copies r to inside and completes e by what was copied.
 func (b *builder) add(inside string, r io.Reader, e Entry) error {
-	if b.progress != nil {
-		b.progress(inside)
+	if b.Progress != nil {
+		b.Progress(inside)
 	}
 	h := &hashCounter{sum: sha256.New()}
 	mode := fs.FileMode(0o644)

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -53,7 +54,7 @@ func TestBuildAndVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if seal.Version != "1.2.3+x-y" || !slices.Equal(seal.Entries, built.Entries) {
+	if seal.Version != "1.2.3+x-y" || !reflect.DeepEqual(seal.Entries, built.Entries) {
 		t.Fatalf("verified %+v, built %+v", seal.Entries, built.Entries)
 	}
 	want := []string{
@@ -98,6 +99,31 @@ func TestBuildIsReproducible(t *testing.T) {
 	}
 }
 
+// Rule: a minimum is sealed with the program that it is of, and no other.
+func TestBuildWithMinimum(t *testing.T) {
+	dst := filepath.Join(t.TempDir(), Name)
+	_, err := BuildWith(dst, Options{
+		Programs: map[string]string{"netchild": program(t, "net"), "guiagent": program(t, "gui")}, Plists: testPlists,
+		Version: "2.0.0", Minimum: map[string]string{"guiagent": "1.5.0"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Verify(dst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range s.Entries {
+		want := ""
+		if e.Path == "Contents/MacOS/guiagent" {
+			want = "1.5.0"
+		}
+		if e.Minimum != want {
+			t.Errorf("%s has the minimum %q", e.Path, e.Minimum)
+		}
+	}
+}
+
 // Rule: Build refuses bad input, leaves nothing, and touches nothing that was
 // there.
 func TestBuildRefuses(t *testing.T) {
@@ -134,7 +160,20 @@ func TestBuildRefuses(t *testing.T) {
 			}
 		})
 	}
-	dst := build(t)
+	dst := filepath.Join(t.TempDir(), Name)
+	for who, minimum := range map[string]string{"guiagent": "1.0.0", "netchild": "1/0"} {
+		_, err := BuildWith(dst, Options{
+			Programs: map[string]string{"netchild": good}, Plists: testPlists, Version: "1",
+			Minimum: map[string]string{who: minimum},
+		})
+		if err == nil || !strings.Contains(err.Error(), "minimum") {
+			t.Errorf("a minimum %s of %s: %v", minimum, who, err)
+		}
+		if _, err := os.Lstat(dst); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("something is left: %v", err)
+		}
+	}
+	dst = build(t)
 	if _, err := Build(dst, map[string]string{"netchild": good}, testPlists, "2", nil); !errors.Is(err, fs.ErrExist) {
 		t.Fatal(err)
 	}
@@ -211,6 +250,57 @@ func TestVerifyRefuses(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Rule: one file is judged as it would be in its bundle, wherever it lies.
+func TestMatches(t *testing.T) {
+	dst := build(t)
+	seal, err := Verify(dst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const net = "Contents/MacOS/netchild"
+	entry := seal.Entries[slices.IndexFunc(seal.Entries, func(e Entry) bool { return e.Path == net })]
+	for name, c := range map[string]struct {
+		text string
+		mode os.FileMode
+		says string // empty: it matches
+	}{
+		"the same":           {"net", 0o755, ""},
+		"another byte":       {"nEt", 0o755, "SHA-256"},
+		"a byte more":        {"nets", 0o755, "4 bytes"},
+		"not executable":     {"net", 0o644, "mode 0644"},
+		"others may write":   {"net", 0o757, "others may write"},
+		"set-gid, unlisted":  {"net", 0o755 | fs.ModeSetgid, "set-id"},
+		"a private one":      {"net", 0o700, "mode 0700"},
+		"nothing of it left": {"", 0o755, "0 bytes"},
+	} {
+		path := program(t, c.text)
+		if err := os.Chmod(path, c.mode); err != nil {
+			t.Fatal(err)
+		}
+		f := openFile(t, path)
+		if _, err := f.Seek(1, 0); err != nil { // where others read is their business
+			t.Fatal(err)
+		}
+		err := entry.Matches(f)
+		if (err == nil) != (c.says == "") || err != nil && !(strings.Contains(err.Error(), c.says) && strings.Contains(err.Error(), net)) {
+			t.Errorf("%s: got %v, want it to name %q", name, err, c.says)
+		}
+	}
+	if err := entry.Matches(openFile(t, dst)); err == nil || !strings.Contains(err.Error(), "a directory") {
+		t.Error(err)
+	}
+	if err := entry.Matches(openFile(t, "/dev/null")); err == nil || !strings.Contains(err.Error(), "a device") {
+		t.Error(err)
+	}
+	dir := Entry{Path: "Contents", Type: Dir, Mode: "0755"}
+	if err := dir.Matches(openFile(t, filepath.Join(dst, "Contents"))); err != nil {
+		t.Error(err)
+	}
+	if err := dir.Matches(openFile(t, filepath.Join(dst, net))); err == nil {
+		t.Error("a file passed for a directory")
 	}
 }
 

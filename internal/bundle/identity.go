@@ -24,6 +24,9 @@ const maxDigests = 64
 // changes within the file system's clock tick look the same.
 const settled = time.Second
 
+// maxReadings bounds how often a file that changes is read.
+const maxReadings = 3
+
 // Identify answers the identifier of the program whose bytes f has, by digest,
 // for a name proves nothing. Digests are remembered for as long as device,
 // inode, size, mtime and ctime stay the same, the last of which only the kernel
@@ -40,16 +43,30 @@ func (s *Seal) Identify(f *os.File) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", f.Name(), err)
 	}
-	for _, e := range s.Entries {
-		if e.Identifier != "" && e.SHA256 == sum {
-			return e.Identifier, nil
-		}
+	if id, ok := s.identifierOf(sum); ok {
+		return id, nil
 	}
 	return "", fmt.Errorf("%s: %w: its SHA-256 is %s", f.Name(), ErrUnknown, sum)
 }
 
-// hasProgramOfSize spares the reading of most strangers.
+// identifierOf answers the program of that digest; no seal has none.
+func (s *Seal) identifierOf(sum string) (string, bool) {
+	if s == nil {
+		return "", false
+	}
+	for _, e := range s.Entries {
+		if e.Identifier != "" && e.SHA256 == sum {
+			return e.Identifier, true
+		}
+	}
+	return "", false
+}
+
+// hasProgramOfSize spares the reading of most strangers; no seal has none.
 func (s *Seal) hasProgramOfSize(size int64) bool {
+	if s == nil {
+		return false
+	}
 	for _, e := range s.Entries {
 		if e.Identifier != "" && e.Size == size {
 			return true
@@ -93,25 +110,43 @@ type digestCache struct {
 }
 
 // of answers the digest of f, which has that key. Reading happens without the
-// lock: one slow disk holds up nobody who is remembered.
+// lock: one slow disk holds up nobody who is remembered. A file that changes
+// while it is read is read again, for an update that links a running program
+// changes its ctime; one that goes on changing has no digest.
 func (c *digestCache) of(f *os.File, key fileKey) (string, error) {
 	if sum, ok := c.get(key); ok {
 		return sum, nil
 	}
-	h := sha256.New()
-	if _, err := io.Copy(h, io.NewSectionReader(f, 0, key.size)); err != nil {
-		return "", err
-	}
-	if now, err := keyOf(f); err != nil {
-		return "", err
-	} else if now != key {
-		return "", errors.New("changed while it was read")
-	}
-	sum := hex.EncodeToString(h.Sum(nil))
-	if time.Since(time.Unix(0, key.ctime)) > settled {
+	key, sum, err := steady(key, func() (fileKey, error) { return keyOf(f) }, func(size int64) (string, error) { return digestOf(f, size) })
+	if err == nil && time.Since(time.Unix(0, key.ctime)) > settled {
 		c.put(key, sum)
 	}
-	return sum, nil
+	return sum, err
+}
+
+// steady reads until a reading lies between two looks that are the same.
+func steady(key fileKey, look func() (fileKey, error), read func(size int64) (string, error)) (fileKey, string, error) {
+	for range maxReadings {
+		sum, err := read(key.size)
+		if err != nil {
+			return key, "", err
+		}
+		now, err := look()
+		if err != nil || now == key {
+			return key, sum, err
+		}
+		key = now
+	}
+	return key, "", errors.New("changed while it was read")
+}
+
+// digestOf reads by pread.
+func digestOf(f *os.File, size int64) (string, error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, io.NewSectionReader(f, 0, size)); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 func (c *digestCache) get(key fileKey) (string, bool) {

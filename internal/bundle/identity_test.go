@@ -1,9 +1,13 @@
 package bundle
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +21,11 @@ func openFile(t *testing.T, path string) *os.File {
 	}
 	t.Cleanup(func() { f.Close() })
 	return f
+}
+
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
 }
 
 // Rule: a program is known by its bytes, under any name; nothing else is.
@@ -86,9 +95,12 @@ func TestDigestCache(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key.ctime = time.Now().Add(time.Hour).UnixNano()
-	if _, err := seal.digests.of(f, key); err == nil {
-		t.Fatal("a file that is not what it was got a digest")
+	key.ctime -= int64(time.Hour)
+	if _, err := seal.digests.of(f, key); err != nil {
+		t.Fatalf("a file that was touched while it was read has no digest: %v", err)
+	}
+	if _, ok := seal.digests.get(key); ok {
+		t.Fatal("a digest is remembered of a file that is not what it was")
 	}
 	seal.digests.put(key, "wrong") // another key: must not be found
 	if got, err := seal.Identify(f); err != nil || got != "dev.portward.netchild" {
@@ -105,6 +117,64 @@ func TestDigestCache(t *testing.T) {
 	}
 	if n := len(seal.digests.sums); n > maxDigests {
 		t.Fatalf("%d digests are remembered", n)
+	}
+}
+
+// Rule: a link to a running program, which is what an update makes, costs a
+// second reading and no peer.
+func TestDigestOfALinkedFile(t *testing.T) {
+	path := program(t, "net")
+	f := openFile(t, path)
+	key, err := keyOf(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(path, path+"-linked"); err != nil {
+		t.Fatal(err)
+	}
+	var c digestCache
+	if sum, err := c.of(f, key); err != nil || sum != digest("net") {
+		t.Fatalf("%s, %v", sum, err)
+	}
+}
+
+// Rule: a digest is of bytes that were the same before and after; a file that
+// goes on changing has none.
+func TestSteady(t *testing.T) {
+	broken := errors.New("broken")
+	for name, c := range map[string]struct {
+		looks    []int64 // sizes, the first of before; -1 is an error
+		readings int
+		err      string
+	}{
+		"left alone":     {[]int64{3, 3}, 1, ""},
+		"touched once":   {[]int64{3, 4, 4}, 2, ""},
+		"touched twice":  {[]int64{3, 4, 3, 3}, 3, ""},
+		"ever changing":  {[]int64{3, 4, 5, 6, 6}, 3, "changed"},
+		"gone":           {[]int64{3, -1}, 1, "broken"},
+		"cannot be read": {[]int64{-1}, 1, "broken"},
+	} {
+		readings := 0
+		look := func() (fileKey, error) {
+			if size := c.looks[readings]; size >= 0 {
+				return fileKey{size: size}, nil
+			}
+			return fileKey{}, broken
+		}
+		read := func(size int64) (string, error) {
+			readings++
+			if size < 0 {
+				return "", broken
+			}
+			return fmt.Sprint(size), nil
+		}
+		key, sum, err := steady(fileKey{size: c.looks[0]}, look, read)
+		if readings != c.readings || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s: %d readings, %v", name, readings, err)
+		}
+		if err == nil && sum != fmt.Sprint(key.size) {
+			t.Errorf("%s: the digest of %s for %d", name, sum, key.size)
+		}
 	}
 }
 

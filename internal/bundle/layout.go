@@ -5,13 +5,16 @@
 // A bundle is laid out as a Mac has it:
 //
 //	Portward.app/Contents/Info.plist
-//	Portward.app/Contents/MacOS/{supervisor,netchild,guiagent}
+//	Portward.app/Contents/MacOS/{supervisor,netchild,guiagent,portward}
 //	Portward.app/Contents/Library/LaunchDaemons/LABEL.plist
 //	Portward.app/Contents/Library/LaunchAgents/LABEL.plist
 //	Portward.app/Contents/Resources/seal.json
+//	Portward.app/Contents/Resources/tuf/{root,targets}.json
 //
-// Nothing in it is ever written again: every change is a new bundle of new
-// inodes. The seal lists everything but itself.
+// Nothing in it is ever written again: every change is a new bundle, of new
+// inodes or of links to ones that did not change. The seal lists everything but
+// itself and the files in tuf, which vouch for it: they may be there or not, and
+// this package looks at their kind and size only.
 package bundle
 
 import "path/filepath"
@@ -28,6 +31,7 @@ const (
 	libraryDir  = "Contents/Library"
 	infoFile    = "Contents/Info.plist"
 	sealFile    = "Contents/Resources/seal.json"
+	tufDir      = "Contents/Resources/tuf"
 )
 
 // A Layout is the path of a bundle; its methods are the paths of its parts.
@@ -44,6 +48,10 @@ func (l Layout) LaunchAgents() string { return l.join(libraryDir + "/LaunchAgent
 
 // Seal answers the seal's file.
 func (l Layout) Seal() string { return l.join(sealFile) }
+
+// Tuf answers the directory of the metadata that vouch for the seal: root.json
+// and targets.json, mode 0644 in a directory of mode 0755.
+func (l Layout) Tuf() string { return l.join(tufDir) }
 
 func (l Layout) join(inside string) string {
 	return filepath.Join(string(l), filepath.FromSlash(inside))

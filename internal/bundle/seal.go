@@ -2,12 +2,12 @@ package bundle
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -23,27 +23,6 @@ const (
 	maxVersion  = 64
 	maxFileSize = 1 << 32
 )
-
-// Type is what an entry of a seal is. There are no others: a bundle has no
-// links and no devices.
-type Type string
-
-// The types.
-const (
-	File Type = "file"
-	Dir  Type = "dir"
-)
-
-// An Entry is one file or directory of a bundle. The fields are in the order of
-// their JSON names, which is the canonical one.
-type Entry struct {
-	Identifier string `json:"identifier,omitempty"` // of an executable: "dev.portward.netchild"
-	Mode       string `json:"mode"`                 // "0644" or "0755"
-	Path       string `json:"path"`                 // from the bundle, with slashes
-	SHA256     string `json:"sha256,omitempty"`     // of a file, lower-case hex
-	Size       int64  `json:"size"`                 // of a file, bytes
-	Type       Type   `json:"type"`
-}
 
 // A Seal lists what is in a bundle, the seal's own file apart. Its encoding is
 // canonical, so that a digest of the bytes is a digest of the meaning. A Seal
@@ -72,6 +51,27 @@ func (s *Seal) Bytes() ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// Hash answers the SHA-256 of the canonical bytes, in lower-case hex: the
+// release's identity.
+func (s *Seal) Hash() string {
+	data, err := s.Bytes()
+	if err != nil {
+		panic(fmt.Sprintf("bundle: strings and numbers that are no JSON: %v", err))
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// Has says whether the bundle has the program of that name, "netchild".
+func (s *Seal) Has(program string) bool {
+	for _, e := range s.Entries {
+		if e.Type == File && e.Path == programsDir+"/"+program {
+			return true
+		}
+	}
+	return false
 }
 
 // ParseSeal reads a seal. It refuses everything that is not the canonical
@@ -130,6 +130,10 @@ func openRegular(root *os.Root, name string) (*os.File, error) {
 	return f, nil
 }
 
+func openDir(root *os.Root, name string) (*os.File, error) {
+	return root.OpenFile(name, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+}
+
 func parseSeal(data []byte) (*Seal, error) {
 	if len(data) > maxSeal {
 		return nil, fmt.Errorf("more than %d bytes", maxSeal)
@@ -172,13 +176,13 @@ func (s *Seal) check() error {
 		return errors.New("entries are not sorted by path")
 	}
 	types := map[string]Type{".": Dir}
-	folded := map[string]bool{strings.ToLower(sealFile): true}
+	folded := map[string]bool{strings.ToLower(sealFile): true, strings.ToLower(tufDir): true}
 	for _, e := range s.Entries {
 		if err := e.check(); err != nil {
 			return fmt.Errorf("%q: %w", e.Path, err)
 		}
 		if fold := strings.ToLower(e.Path); folded[fold] {
-			return fmt.Errorf("%q: listed twice, or only its case differs", e.Path)
+			return fmt.Errorf("%q: listed twice, or only its case differs, or never listed", e.Path)
 		} else {
 			folded[fold] = true
 		}
@@ -188,15 +192,6 @@ func (s *Seal) check() error {
 		types[e.Path] = e.Type
 	}
 	return nil
-}
-
-func comparePaths(a, b Entry) int { return strings.Compare(a.Path, b.Path) }
-
-func parentOf(path string) string {
-	if i := strings.LastIndexByte(path, '/'); i >= 0 {
-		return path[:i]
-	}
-	return "."
 }
 
 func checkVersion(v string) error {
@@ -213,55 +208,4 @@ func checkVersion(v string) error {
 
 func isAlphanumeric(c rune) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
-}
-
-func (e Entry) check() error {
-	if err := checkPath(e.Path); err != nil {
-		return err
-	}
-	switch {
-	case e.Type == Dir:
-		if e.Mode != "0755" || e.SHA256 != "" || e.Size != 0 || e.Identifier != "" {
-			return errors.New("a directory has mode 0755 and nothing else")
-		}
-		return nil
-	case e.Type != File:
-		return fmt.Errorf("unknown type %q", e.Type)
-	case e.Mode != "0644" && e.Mode != "0755":
-		return fmt.Errorf("mode %q, not 0644 or 0755", e.Mode)
-	case e.Size < 0 || e.Size > maxFileSize:
-		return fmt.Errorf("size %d", e.Size)
-	case e.Identifier != "" && e.Mode != "0755":
-		return errors.New("an identifier, but not executable")
-	}
-	if sum, err := hex.DecodeString(e.SHA256); err != nil || len(sum) != 32 || strings.ToLower(e.SHA256) != e.SHA256 {
-		return fmt.Errorf("sha256 %q", e.SHA256)
-	}
-	return checkIdentifier(e.Identifier)
-}
-
-// checkPath: printable ASCII only, so that no file system folds or composes two
-// paths into one beyond the case of letters.
-func checkPath(path string) error {
-	if !fs.ValidPath(path) || path == "." || len(path) > maxPath {
-		return errors.New("not a clean path inside the bundle")
-	}
-	for _, c := range path {
-		if c < ' ' || c > '~' || c == '\\' {
-			return fmt.Errorf("%q in a path", c)
-		}
-	}
-	return nil
-}
-
-func checkIdentifier(id string) error {
-	for _, c := range id {
-		if !isAlphanumeric(c) && c != '.' && c != '-' {
-			return fmt.Errorf("identifier %q", id)
-		}
-	}
-	if len(id) > maxPath {
-		return errors.New("an identifier too long")
-	}
-	return nil
 }
