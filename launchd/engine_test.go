@@ -14,7 +14,7 @@ import (
 // from them what they mean.
 func TestEmbeddedEngineReadsThem(t *testing.T) {
 	names, err := fs.Glob(launchd.Files(), "*/*")
-	if err != nil || len(names) != 3 {
+	if err != nil || len(names) != 4 {
 		t.Fatalf("files %q, %v", names, err)
 	}
 	specs := map[string]*jobs.Spec{}
@@ -42,6 +42,9 @@ func TestEmbeddedEngineReadsThem(t *testing.T) {
 	}
 	if s := specs[launchd.Supervisor]; !s.KeepAlive.Always || !slices.Equal(s.MachServices, []string{launchd.CheckInService}) {
 		t.Errorf("the supervisor is not always there: %+v", s)
+	}
+	if r := specs[launchd.Rescue]; r.StartInterval != launchd.RescueInterval || r.RunAtLoad || r.KeepAlive.Any() || r.UserName != "" {
+		t.Errorf("the rescue does not look every %v as root: %+v", launchd.RescueInterval, r)
 	}
 	if a := specs[launchd.GUIAgent]; !a.KeepAlive.Always || len(a.SessionTypes) != 1 || len(a.MachServices) != 0 {
 		t.Errorf("the agent is not one per login: %+v", a)

@@ -10,14 +10,25 @@ package launchd
 import (
 	"embed"
 	"io/fs"
+	"time"
 )
 
 // Labels of the jobs. A job's file is named after its label, its program after
-// the label's last part.
+// the label's last part; only Rescue runs another one's.
 const (
 	Supervisor = "dev.portward.supervisor"
 	NetChild   = "dev.portward.netchild"
 	GUIAgent   = "dev.portward.guiagent"
+	Rescue     = "dev.portward.rescue"
+)
+
+// How Rescue runs: the supervisor that an update replaces, put aside at
+// Prefix/RescueProgram before Rescue is loaded, with RescueFlag as its only
+// argument, every RescueInterval.
+const (
+	RescueProgram  = "update/rescue/supervisor"
+	RescueFlag     = "--rescue"
+	RescueInterval = 30 * time.Second
 )
 
 // Names that a job's engine holds for it, over all its lives.
@@ -39,5 +50,8 @@ var files embed.FS
 
 // Files answers LaunchDaemons/LABEL.plist and LaunchAgents/LABEL.plist, as they
 // lie below a bundle's Contents/Library and below a Mac's /Library. Daemons
-// belong to domain "system", agents to every "gui" domain.
+// belong to domain "system", agents to every "gui" domain. Rescue
+// is loaded for a trial only. A trial outlives a start of the machine, and the
+// supervisor that would load Rescue then may be the one that cannot run: so
+// whoever loads the supervisor loads Rescue too where RescueProgram is there.
 func Files() fs.FS { return files }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"howett.net/plist"
 )
@@ -28,6 +29,7 @@ type job struct {
 	Sockets                     map[string]socket
 	ProcessType                 string
 	ExitTimeOut                 int
+	StartInterval               int
 	EnvironmentVariables        map[string]string
 	StandardErrorPath           string
 	AssociatedBundleIdentifiers []string
@@ -62,9 +64,9 @@ func all(t *testing.T) []string {
 	return names
 }
 
-// Rule: the files are these three, and no other is shipped by accident.
+// Rule: the files are these four, and no other is shipped by accident.
 func TestFiles(t *testing.T) {
-	want := []string{"LaunchAgents/" + GUIAgent + ".plist", daemon(NetChild), daemon(Supervisor)}
+	want := []string{"LaunchAgents/" + GUIAgent + ".plist", daemon(NetChild), daemon(Rescue), daemon(Supervisor)}
 	if got := all(t); !slices.Equal(got, want) {
 		t.Fatalf("files are %q, want %q", got, want)
 	}
@@ -79,8 +81,11 @@ func TestEveryJob(t *testing.T) {
 		if j.Label+".plist" != path.Base(name) {
 			t.Errorf("%s: label %q", name, j.Label)
 		}
-		program := strings.TrimPrefix(path.Ext(j.Label), ".")
-		if want := Prefix + "/Portward.app/Contents/MacOS/" + program; len(j.ProgramArguments) != 1 || j.ProgramArguments[0] != want {
+		want := []string{Prefix + "/Portward.app/Contents/MacOS/" + strings.TrimPrefix(path.Ext(j.Label), ".")}
+		if j.Label == Rescue {
+			want = []string{Prefix + "/" + RescueProgram, RescueFlag}
+		}
+		if !slices.Equal(j.ProgramArguments, want) {
 			t.Errorf("%s: program %q, want %q", name, j.ProgramArguments, want)
 		}
 		if want := map[string]string{RootVariable: Prefix}; !maps.Equal(j.EnvironmentVariables, want) {
@@ -101,6 +106,7 @@ func TestKeys(t *testing.T) {
 	common := []string{"AssociatedBundleIdentifiers", "EnvironmentVariables", "ExitTimeOut", "Label", "ProcessType", "ProgramArguments"}
 	for name, own := range map[string][]string{
 		daemon(Supervisor):                    {"KeepAlive", "MachServices", "RunAtLoad", "StandardErrorPath"},
+		daemon(Rescue):                        {"StartInterval", "StandardErrorPath"},
 		daemon(NetChild):                      {"MachServices", "Sockets", "StandardErrorPath", "UserName"},
 		"LaunchAgents/" + GUIAgent + ".plist": {"KeepAlive", "LimitLoadToSessionType", "RunAtLoad"},
 	} {
@@ -145,6 +151,18 @@ func TestNetChild(t *testing.T) {
 		t.Errorf("Sockets %v, want %v", j.Sockets, want)
 	}
 	if want := Prefix + "/log/netchild.log"; j.StandardErrorPath != want {
+		t.Errorf("StandardErrorPath %q, want %q", j.StandardErrorPath, want)
+	}
+}
+
+// Rule: the rescue looks every 30 seconds and is neither run at load nor kept
+// alive nor limited in what it may use.
+func TestRescue(t *testing.T) {
+	j := load(t, daemon(Rescue))
+	if time.Duration(j.StartInterval)*time.Second != RescueInterval || j.RunAtLoad || j.KeepAlive || j.UserName != "" || j.ProcessType != "Interactive" {
+		t.Errorf("StartInterval %d, RunAtLoad %v, KeepAlive %v, UserName %q, ProcessType %q", j.StartInterval, j.RunAtLoad, j.KeepAlive, j.UserName, j.ProcessType)
+	}
+	if want := Prefix + "/log/rescue.log"; j.StandardErrorPath != want {
 		t.Errorf("StandardErrorPath %q, want %q", j.StandardErrorPath, want)
 	}
 }

@@ -27,6 +27,12 @@
 //   - MachServices and Sockets belong to the system domain; an agent that
 //     declares them is refused.
 //   - A change of a WatchPaths entry while the job runs starts nothing.
+//   - StartInterval counts from the load: the first start comes one interval
+//     later, unless another key asks for one. A tick that comes round while the
+//     job runs is missed; one that comes round while it may not start, because
+//     of ThrottleInterval or Hold, waits for that, and several are one. The
+//     delay against spinning is not for ticks; a start that fails is tried
+//     again with the next one.
 //   - KeepAlive with only PathState does not run the job at load, it runs it
 //     when the state is met.
 //   - SIGTERM goes to the whole process group and is followed by SIGCONT, so

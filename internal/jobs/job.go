@@ -48,6 +48,8 @@ type job struct {
 	once      bool      // RunAtLoad, or a WatchPaths entry changed
 	again     bool      // KeepAlive, judged by the last exit
 	demand    bool      // a connection is queued
+	tick      bool      // StartInterval came round
+	tickAt    time.Time // when it does next; zero: never
 	killNext  bool      // the life that is being started is to be killed
 	stop      bool      // end and unload
 	told      bool      // SIGTERM was sent
@@ -102,16 +104,19 @@ func (j *job) state(now time.Time, wanted bool) State {
 
 func (j *job) isHeld(now time.Time) bool { return now.Before(j.heldUntil) }
 
-// startAt is the first moment at which a wanted job may start.
+// startAt is the first moment at which a wanted job may start. A tick cannot
+// spin, so the delay against spinning is not for it.
 func (j *job) startAt() time.Time {
-	at := j.heldUntil
-	if len(j.kicks) > 0 {
-		return at
+	switch {
+	case len(j.kicks) > 0:
+		return j.heldUntil
+	case j.tick:
+		return latest(j.heldUntil, j.throttled())
 	}
-	return latest(at, j.notBefore, j.nextInterval())
+	return latest(j.heldUntil, j.notBefore, j.throttled())
 }
 
-func (j *job) nextInterval() time.Time {
+func (j *job) throttled() time.Time {
 	if j.life == 0 {
 		return time.Time{}
 	}
@@ -127,15 +132,29 @@ func latest(times ...time.Time) (t time.Time) {
 	return t
 }
 
+// pass lets StartInterval's ticks until now go by and answers whether there
+// was one; several are one. They lie on a grid that begins with the load, so
+// that neither a life nor a late look moves them.
+func (j *job) pass(now time.Time) bool {
+	if j.tickAt.IsZero() || now.Before(j.tickAt) {
+		return false
+	}
+	every := j.spec.StartInterval
+	j.tickAt = j.tickAt.Add(now.Sub(j.tickAt).Truncate(every) + every)
+	return true
+}
+
 // due is when settle has something to do by itself; zero: never.
 func (j *job) due(wanted bool) time.Time {
-	if j.phase == running {
+	switch {
+	case j.phase == running:
 		return j.killAt
-	}
-	if j.phase == idle && wanted {
+	case j.phase == starting:
+		return time.Time{}
+	case wanted && (j.tickAt.IsZero() || j.startAt().Before(j.tickAt)):
 		return j.startAt()
 	}
-	return time.Time{}
+	return j.tickAt
 }
 
 // answer replies to the Kickstarts that the present life settles.

@@ -26,6 +26,8 @@ func (s *Spec) key(name string, v any) error {
 		return s.keepAlive(v)
 	case "WatchPaths":
 		return take(&s.WatchPaths, v, nonEmpty(absolute))
+	case "StartInterval":
+		return take(&s.StartInterval, v, atLeastOne(seconds))
 	case "ThrottleInterval":
 		return take(&s.ThrottleInterval, v, seconds)
 	case "ExitTimeOut":

@@ -21,12 +21,17 @@ func (l *loop) load(t Target, spec *Spec, s *Session) error {
 		closeListeners(held)
 		return err
 	}
-	l.jobs[t] = &job{
+	now := time.Now()
+	j := &job{
 		target: t, spec: spec, session: s, held: held,
-		life: l.lives[t], since: time.Now(),
+		life: l.lives[t], since: now,
 		once: spec.RunAtLoad || spec.KeepAlive.atLoad(),
 	}
-	l.emit(Event{Target: t, Kind: Loaded, Time: time.Now()})
+	if spec.StartInterval > 0 {
+		j.tickAt = now.Add(spec.StartInterval)
+	}
+	l.jobs[t] = j
+	l.emit(Event{Target: t, Kind: Loaded, Time: now})
 	return nil
 }
 

@@ -144,6 +144,9 @@ func (l *loop) settleJob(j *job, now time.Time) {
 	case j.phase == running:
 	case j.stop:
 		l.unload(j)
+	case j.pass(now):
+		j.tick = true
+		l.settleJob(j, now)
 	case !l.wanted(j):
 		l.poll(j)
 	case !now.Before(j.startAt()):
@@ -156,7 +159,7 @@ func (l *loop) wanted(j *job) bool {
 	if l.closing || j.stop {
 		return false
 	}
-	return len(j.kicks) > 0 || j.once || j.again || j.demand || l.pathState(j)
+	return len(j.kicks) > 0 || j.once || j.again || j.demand || j.tick || l.pathState(j)
 }
 
 func (l *loop) pathState(j *job) bool {
@@ -191,7 +194,7 @@ func (l *loop) start(j *job, now time.Time) {
 	}
 	l.lives[j.target]++
 	j.life, j.phase, j.began = l.lives[j.target], starting, now
-	j.once, j.again, j.demand, j.died = false, false, false, false
+	j.once, j.again, j.demand, j.tick, j.died = false, false, false, false, false
 	l.orders = append(l.orders, order{j.target, j.life, j.spec, j.session, j.held})
 }
 
@@ -215,6 +218,7 @@ func (l *loop) onBegun(b begun) {
 
 // failed notes a start that did not happen: a death like any other.
 func (l *loop) failed(j *job, err error, now time.Time) {
+	j.pass(now)
 	j.phase, j.died, j.killNext = idle, true, false
 	j.notBefore = now.Add(j.brake.refused())
 	j.again = j.spec.KeepAlive.atLoad()
@@ -230,6 +234,7 @@ func (l *loop) onEnded(x ended) {
 	}
 	now := time.Now()
 	l.emit(Event{Target: j.target, Life: j.life, Kind: Exited, PID: j.proc.pid(), Exit: x.exit, Time: now})
+	j.pass(now) // what came round while it ran is missed
 	j.phase, j.proc, j.killAt = idle, nil, time.Time{}
 	j.notBefore = now.Add(j.brake.lived(now.Sub(j.since)))
 	j.since, j.last, j.died = now, &x.exit, !x.exit.Success()

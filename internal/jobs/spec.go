@@ -33,6 +33,7 @@ type Spec struct {
 	RunAtLoad        bool
 	KeepAlive        KeepAlive
 	WatchPaths       []string
+	StartInterval    time.Duration // between two ticks, counted from the load; 0 if not given
 	ThrottleInterval time.Duration // between two starts; 0 if not given
 	ExitTimeOut      time.Duration // 0 waits for ever, as in launchd
 	SessionTypes     []SessionType // LimitLoadToSessionType; Aqua if not given

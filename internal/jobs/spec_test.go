@@ -24,7 +24,12 @@ func TestParseSpecRefuses(t *testing.T) {
 		"ProgramArguments  ":          xml(base + "<key>ProgramArguments</key><array><integer>1</integer></array>"),
 		"Disabled":                    xml(base + "<key>Disabled</key><false/>"),
 		"Unknown":                     xml(base + "<key>Unknown</key><true/>"),
-		"StartInterval":               xml(base + "<key>StartInterval</key><integer>1</integer>"),
+		"StartInterval":               xml(base + "<key>StartInterval</key><integer>0</integer>"),
+		"StartInterval ":              xml(base + "<key>StartInterval</key><integer>-1</integer>"),
+		"StartInterval  ":             xml(base + "<key>StartInterval</key><real>1.5</real>"),
+		"StartInterval   ":            xml(base + "<key>StartInterval</key><string>30</string>"),
+		"StartInterval    ":           xml(base + "<key>StartInterval</key><integer>4294967296</integer>"),
+		"StartCalendarInterval":       xml(base + "<key>StartCalendarInterval</key><dict/>"),
 		"RunAtLoad":                   xml(base + "<key>RunAtLoad</key><string>yes</string>"),
 		"ExitTimeOut":                 xml(base + "<key>ExitTimeOut</key><integer>-1</integer>"),
 		"ThrottleInterval":            xml(base + "<key>ThrottleInterval</key><real>1.5</real>"),
@@ -79,6 +84,7 @@ func TestParseSpec(t *testing.T) {
 <key>RunAtLoad</key><true/>
 <key>KeepAlive</key><dict><key>SuccessfulExit</key><false/><key>Crashed</key><true/><key>PathState</key><dict><key>/a</key><false/></dict></dict>
 <key>WatchPaths</key><array><string>/w</string></array>
+<key>StartInterval</key><integer>30</integer>
 <key>ThrottleInterval</key><integer>3</integer><key>ExitTimeOut</key><integer>0</integer>
 <key>LimitLoadToSessionType</key><array><string>Aqua</string><string>LoginWindow</string></array>
 <key>EnvironmentVariables</key><dict><key>E</key><string></string></dict>
@@ -94,7 +100,7 @@ func TestParseSpec(t *testing.T) {
 		File: "p", Label: "a.b", Program: "/bin/x", Arguments: []string{"x", "-v"}, MachServices: []string{"y", "z"},
 		Sockets: []Socket{{"v", "::1", "8443", "IPv6"}}, RunAtLoad: true,
 		KeepAlive:  KeepAlive{SuccessfulExit: &no, Crashed: &yes, PathState: map[string]bool{"/a": false}},
-		WatchPaths: []string{"/w"}, ThrottleInterval: 3 * time.Second, SessionTypes: []SessionType{Aqua, LoginWindow},
+		WatchPaths: []string{"/w"}, StartInterval: 30 * time.Second, ThrottleInterval: 3 * time.Second, SessionTypes: []SessionType{Aqua, LoginWindow},
 		Environment: map[string]string{"E": ""}, StandardOutPath: "/o", StandardErrorPath: "/e", WorkingDirectory: "/d",
 		UserName: "u", GroupName: "g", Umask: &mask, AbandonProcessGroup: true, ProcessType: "Interactive", LowPriorityIO: true,
 		AssociatedBundleIDs: []string{"com.x"},
@@ -110,7 +116,7 @@ func TestParseSpecDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.ExitTimeOut != 20*time.Second || s.ThrottleInterval != 0 || !reflect.DeepEqual(s.Arguments, []string{"/bin/x"}) ||
+	if s.ExitTimeOut != 20*time.Second || s.ThrottleInterval != 0 || s.StartInterval != 0 || !reflect.DeepEqual(s.Arguments, []string{"/bin/x"}) ||
 		!reflect.DeepEqual(s.SessionTypes, []SessionType{Aqua}) || s.KeepAlive.Any() || s.RunAtLoad {
 		t.Errorf("%+v", s)
 	}
@@ -147,6 +153,7 @@ func FuzzParseSpec(f *testing.F) {
 	f.Add([]byte(xml(base)))
 	f.Add([]byte(xml(base + "<key>KeepAlive</key><dict><key>PathState</key><dict><key>/a</key><true/></dict></dict>")))
 	f.Add([]byte(xml(base + "<key>Sockets</key><dict><key>v</key><dict><key>SockServiceName</key><integer>1</integer></dict></dict>")))
+	f.Add([]byte(xml(base + "<key>StartInterval</key><integer>30</integer>")))
 	f.Add([]byte("{ a = (1, <00>); }"))
 	f.Add([]byte("bplist00\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -157,7 +164,7 @@ func FuzzParseSpec(f *testing.F) {
 			}
 			return
 		}
-		if checkName(s.Label) != nil || s.Program == "" || s.Program[0] != '/' || len(s.Arguments) == 0 {
+		if checkName(s.Label) != nil || s.Program == "" || s.Program[0] != '/' || len(s.Arguments) == 0 || s.StartInterval < 0 {
 			t.Fatalf("%+v", s)
 		}
 		s.mapped("/bin", "/root")

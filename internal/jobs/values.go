@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -87,6 +88,17 @@ func seconds(v any) (time.Duration, error) {
 		return 0, errors.New("not a number of seconds")
 	}
 	return time.Duration(n) * time.Second, nil
+}
+
+func atLeastOne[T cmp.Ordered](f func(any) (T, error)) func(any) (T, error) {
+	return func(v any) (T, error) {
+		var zero T
+		n, err := f(v)
+		if err == nil && n <= zero {
+			err = errors.New("must be more than 0")
+		}
+		return n, err
+	}
 }
 
 func service(v any) (string, error) {

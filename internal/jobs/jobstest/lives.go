@@ -72,6 +72,28 @@ func lifeCases() []rule {
 				b.Fatalf("after kill: %+v", s)
 			}
 		}},
+		{"StartInterval starts again and again, but not at load and not what runs", func(b *bench) {
+			hourly := b.load("test.hourly", "exit 0", keys{"StartInterval": 3600})
+			t := b.load("test.ticks", "exit 0", keys{"StartInterval": 1})
+			long := b.load("test.long", "sleep", keys{"StartInterval": 1})
+			pid := b.next(long, jobs.Started).PID
+			for life := range uint64(2) {
+				if e := b.next(t, jobs.Exited); e.Life != life+1 {
+					b.Fatalf("exit: %+v", e)
+				}
+			}
+			if s := b.state(t); s.Restarts != 0 {
+				b.Fatalf("a tick after exit 0 is no restart: %+v", s)
+			}
+			if s := b.status(long, jobs.Running); s.Life != 1 || s.PID != pid {
+				b.Fatalf("what runs was started again: %+v", s)
+			}
+			b.never(hourly, jobs.Started)
+			b.ok(syscall.Kill(pid, syscall.SIGKILL))
+			if e := b.next(long, jobs.Started); e.Life != 2 {
+				b.Fatalf("started: %+v", e)
+			}
+		}},
 		{"a start that fails is an event with a life, an error to who asked, and is retried", func(b *bench) {
 			path, appear := b.executable()
 			t := b.load("test.late", "sleep", keys{"Program": path, "KeepAlive": true})
