@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"portward/internal/bundle"
 	"portward/internal/capture"
 	"portward/internal/counters"
 	"portward/internal/program"
@@ -18,15 +17,22 @@ import (
 	"portward/launchd"
 )
 
+// An identifier knows the programs of the bundle by their bytes: those of the
+// installed one and, while they may still run, of the one before it.
+type identifier interface {
+	Identify(*os.File) (string, error)
+}
+
 // An agent is one login's.
 type agent struct {
 	p         *program.Program
-	seal      *bundle.Seal
+	bundle    identifier
 	log       func(format string, args ...any)
 	transport xpcpeer.Transport
-	counters  *counters.Page // nil where nobody reads them
-	door      *xpcpeer.Listener
+	counters  *counters.Page    // nil where nobody reads them
+	door      *xpcpeer.Listener // nil: nobody can call this agent
 	loop      *loop
+	lease     time.Time     // until when it asks not to be disturbed
 	frames    atomic.Uint64 // released ever by this process
 
 	sawX11 bool // of stream alone: auto has chosen
@@ -46,7 +52,7 @@ func (a *agent) mayCall(ev *xpcpeer.Evidence) error {
 		return a.isService(ev, err)
 	}
 	defer exe.Close()
-	id, err := a.seal.Identify(exe)
+	id, err := a.bundle.Identify(exe)
 	if err != nil {
 		return err
 	}
@@ -76,7 +82,7 @@ func (a *agent) isNetchild(ev *xpcpeer.Evidence) error {
 		return a.isService(ev, err)
 	}
 	defer exe.Close()
-	if id, err := a.seal.Identify(exe); err != nil || id != launchd.NetChild {
+	if id, err := a.bundle.Identify(exe); err != nil || id != launchd.NetChild {
 		return errors.Join(fmt.Errorf("pid %d runs %q, not %q", ev.PID, id, launchd.NetChild), err)
 	}
 	return nil

@@ -59,8 +59,11 @@ func (l *link) hello(ctx context.Context, down context.CancelCauseFunc) error {
 	if r := (wire.Refusal{}); errors.As(err, &r) && r.Code == wire.CodeRelaunch {
 		return fmt.Errorf("%w: %s", errRelaunch, r.Text)
 	}
+	if err != nil {
+		return err
+	}
 	l.life = w.Life
-	return err
+	return l.lease(ctx)
 }
 
 // attach hands over the chain: the one time its handles cross.
@@ -70,11 +73,13 @@ func (l *link) attach(ctx context.Context, chain *surface.Chain) error {
 		return err
 	}
 	defer frames.Close()
-	endpoint, err := l.a.door.Endpoint()
-	if err != nil {
-		return err
+	var endpoint wire.Handle
+	if l.a.door != nil {
+		if endpoint, err = l.a.door.Endpoint(); err != nil {
+			return err
+		}
+		defer endpoint.Close()
 	}
-	defer endpoint.Close()
 	g := chain.Geometry()
 	ctx, cancel := context.WithTimeout(ctx, helloWithin)
 	defer cancel()

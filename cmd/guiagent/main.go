@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -18,6 +19,7 @@ import (
 	"portward/internal/deadman"
 	"portward/internal/fault"
 	"portward/internal/program"
+	"portward/internal/wire"
 	"portward/internal/xpcpeer"
 )
 
@@ -29,13 +31,16 @@ const (
 	selfGrace = 2 * time.Second
 )
 
-const usage = `usage: guiagent [--ask SESSION]
+const usage = `usage: guiagent [--ask SESSION | --probe]
 
 Started by its job engine at each login; it shows the login's displays to
 netchild until it is told to stop.
 
   --ask SESSION   ask the agent of another session who it is, by an endpoint
                   that netchild relays, and print the answer
+  --probe         show a test card to netchild until it releases a frame; the
+                  supervisor's way to see that a release works. Exits 75, and
+                  says why, if that does not happen within 10 s
 `
 
 func main() { os.Exit(program.Main("guiagent", run)) }
@@ -44,9 +49,10 @@ func run() (int, error) {
 	fs := flag.NewFlagSet("guiagent", flag.ContinueOnError)
 	fs.Usage = func() { fmt.Fprint(os.Stderr, usage) }
 	ask := fs.String("ask", "", "")
+	probe := fs.Bool("probe", false, "")
 	if err := fs.Parse(os.Args[1:]); errors.Is(err, flag.ErrHelp) {
 		return program.ExitOK, nil
-	} else if err != nil || fs.NArg() > 0 {
+	} else if err != nil || fs.NArg() > 0 || *probe && *ask != "" {
 		fs.Usage()
 		return program.ExitUsage, err
 	}
@@ -60,13 +66,21 @@ func run() (int, error) {
 	}
 	ctx, cancel := p.Context()
 	defer cancel()
-	seal, err := bundle.ReadSeal(program.BundleDir(p.Root))
+	known, err := bundle.OpenKnown(program.BundleDir(p.Root), program.RetainedSeal(p.Root))
 	if err != nil {
 		return program.ExitConfig, err
 	}
-	a := &agent{p: p, seal: seal, log: zl.Named("guiagent").Sugar().Infof, transport: p.Transport()}
+	a := &agent{p: p, bundle: known, log: zl.Named("guiagent").Sugar().Infof, transport: p.Transport()}
 	if *ask != "" {
 		return a.ask(ctx, *ask)
+	}
+	if *probe {
+		p.Session = cmp.Or(p.Session, wire.ProbeSession)
+		a.log = func(string, ...any) {} // the one line that matters is the error
+		return a.probe(ctx)
+	}
+	if a.lease, err = readLease(time.Now()); err != nil {
+		return program.ExitConfig, err
 	}
 	if f := p.Files[counters.Name]; f != nil {
 		if a.counters, err = counters.Open(f); err != nil {

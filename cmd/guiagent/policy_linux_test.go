@@ -27,7 +27,7 @@ func agentWith(t *testing.T, name string) *agent {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &agent{p: &program.Program{Root: root, Session: "7", Build: "test"}, seal: seal, log: t.Logf}
+	return &agent{p: &program.Program{Root: root, Session: "7", Build: "test"}, bundle: seal, log: t.Logf}
 }
 
 // connected answers a connection from this process to a, once a's policy said

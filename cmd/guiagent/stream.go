@@ -130,6 +130,11 @@ func (a *agent) show(ctx context.Context, src capture.Source) error {
 				patience.Reset()
 				continue // its successor is a redial away
 			}
+		case ctx.Err() == nil && a.lacksPayload():
+			if a.awaitPayload(ctx) {
+				patience.Reset()
+				continue
+			}
 		}
 		if ctx.Err() == nil {
 			a.log("netchild: %v%s", err, a.payload())

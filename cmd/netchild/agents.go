@@ -116,6 +116,12 @@ func (a *agent) act(kind wire.Kind, d wire.Dict) (wire.Dict, error) {
 		return wire.OK{}.Dict(), err
 	case wire.KindRelay:
 		return a.relay(d)
+	case wire.KindLease:
+		x, err := wire.ParseLease(d, time.Now())
+		if err == nil {
+			a.n.leases.set(a, x.Until)
+		}
+		return wire.OK{}.Dict(), err
 	}
 	if kind.Optional() {
 		return nil, wire.Refusal{Code: wire.CodeUnknown, Text: string(kind)}
@@ -203,6 +209,7 @@ func (a *agent) gone(c *xpcpeer.Conn, err error) {
 	a.n.mu.Lock()
 	delete(a.n.agents, c)
 	a.n.mu.Unlock()
+	a.n.leases.set(a, time.Time{})
 	a.mu.Lock()
 	leaves := a.chains
 	a.chains = map[uint64]func(){}

@@ -30,6 +30,7 @@ func (n *netchild) checkIn(ctx context.Context) (wire.Terms, error) {
 		if c != n.supervisor {
 			return // we closed it ourselves
 		}
+		n.leases.to(nil) // or what is told next would reach its successor ungreeted
 		select {
 		case again <- struct{}{}:
 		default:
@@ -108,6 +109,7 @@ func (n *netchild) checkInOnce(ctx context.Context, cfg xpcpeer.Config) (wire.Te
 		return wire.Terms{}, err
 	}
 	n.logins.set(told, terms.Sessions)
+	n.leases.to(c)
 	return terms, nil
 }
 

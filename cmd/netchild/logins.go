@@ -81,8 +81,8 @@ func (l *logins) has(ctx context.Context, session string, uid uint32) bool {
 }
 
 // mayEnter is the policy of netchild's service: a user who is logged in, and,
-// where the kernel lets netchild see it, an executable that the seal names as
-// an agent.
+// where the kernel lets netchild see it, an executable that a seal names
+// as an agent.
 func (n *netchild) mayEnter(ev *xpcpeer.Evidence) error {
 	ctx, cancel := context.WithTimeout(context.Background(), newLoginWithin)
 	defer cancel()
@@ -92,7 +92,7 @@ func (n *netchild) mayEnter(ev *xpcpeer.Evidence) error {
 	return n.sealed(ev, launchd.GUIAgent)
 }
 
-// sealed checks that ev's process runs the executable that the seal calls id.
+// sealed checks that ev's process runs an executable that a seal calls id.
 // Of a process of another user an unprivileged netchild may not know it (the
 // kernel answers EACCES for /proc/PID/exe); there the uid alone decides.
 func (n *netchild) sealed(ev *xpcpeer.Evidence, id string) error {
@@ -104,7 +104,7 @@ func (n *netchild) sealed(ev *xpcpeer.Evidence, id string) error {
 		return err
 	}
 	defer exe.Close()
-	got, err := n.seal.Identify(exe)
+	got, err := n.bundle.Identify(exe)
 	if err != nil {
 		return fmt.Errorf("pid %d: %w", ev.PID, err)
 	}

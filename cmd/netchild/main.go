@@ -36,14 +36,14 @@ func run() (int, error) {
 	}
 	ctx, cancel := p.Context()
 	defer cancel()
-	seal, err := bundle.ReadSeal(program.BundleDir(p.Root))
+	known, err := bundle.OpenKnown(program.BundleDir(p.Root), program.RetainedSeal(p.Root))
 	if err != nil {
 		return program.ExitConfig, err
 	}
 	n := &netchild{
-		p: p, seal: seal, log: zl.Named("netchild").Sugar().Infof,
+		p: p, bundle: known, log: zl.Named("netchild").Sugar().Infof,
 		transport: p.Transport(), started: time.Now(), agents: map[*xpcpeer.Conn]*agent{},
-		logins: newLogins(),
+		logins: newLogins(), leases: newLeases(),
 	}
 	n.hub = hub.New(hub.Config{Beat: n.beat, Log: n.log})
 	return program.ExitOK, n.serve(ctx, cancel)
@@ -55,6 +55,7 @@ func run() (int, error) {
 func (n *netchild) serve(ctx context.Context, cancel context.CancelFunc) error {
 	loop := make(chan error, 1)
 	go func() { loop <- n.hub.Run(ctx) }()
+	go n.leases.run(ctx)
 	terms, err := n.checkIn(ctx)
 	if err != nil {
 		return stopped(ctx, err)

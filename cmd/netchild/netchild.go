@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"portward/internal/bundle"
 	"portward/internal/hub"
 	"portward/internal/program"
 	"portward/internal/viewer"
@@ -21,14 +20,21 @@ import (
 	"portward/launchd"
 )
 
+// An identifier knows the programs of the bundle by their bytes: those of the
+// installed one and, while they may still run, of the one before it.
+type identifier interface {
+	Identify(*os.File) (string, error)
+}
+
 // A netchild is one life of the networking process.
 type netchild struct {
 	p         *program.Program
-	seal      *bundle.Seal
+	bundle    identifier
 	log       func(format string, args ...any)
 	transport xpcpeer.Transport
 	hub       *hub.Hub
 	logins    *logins
+	leases    *leases
 	started   time.Time
 	heart     heart
 

@@ -70,7 +70,7 @@ func TestMayEnter(t *testing.T) {
 		"nobody is logged in":    {"guiagent", nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n := &netchild{seal: sealNaming(t, c.program), logins: newLogins(), log: quiet}
+			n := &netchild{bundle: sealNaming(t, c.program), logins: newLogins(), log: quiet}
 			n.logins.tell(c.logins)
 			if err := judged(t, n.mayEnter); (err == nil) != c.enters {
 				t.Error(err)
@@ -82,7 +82,7 @@ func TestMayEnter(t *testing.T) {
 // Rule: of another user's process, whose executable the kernel does not show,
 // the uid decides; of one's own the executable must be seen.
 func TestSealed(t *testing.T) {
-	n := &netchild{seal: sealNaming(t, "guiagent"), log: quiet}
+	n := &netchild{bundle: sealNaming(t, "guiagent"), log: quiet}
 	self := uint32(os.Geteuid())
 	if err := n.sealed(&xpcpeer.Evidence{PID: 1, UID: self + 1}, launchd.GUIAgent); err != nil {
 		t.Errorf("another user: %v", err)
@@ -103,7 +103,7 @@ func TestIsSupervisor(t *testing.T) {
 	if err := (&netchild{}).isSupervisor(&xpcpeer.Evidence{PID: 1}); err != nil {
 		t.Errorf("root: %v", err)
 	}
-	n := &netchild{seal: sealNaming(t, "guiagent"), log: quiet}
+	n := &netchild{bundle: sealNaming(t, "guiagent"), log: quiet}
 	as := func(ev *xpcpeer.Evidence) error {
 		if ev.UID == 0 { // root passes by being root
 			return n.sealed(ev, launchd.Supervisor)
@@ -169,5 +169,40 @@ func TestRefusal(t *testing.T) {
 		if r := refusal(c.err); r.Code != c.want || r.Text == "" {
 			t.Errorf("%v: %+v, want %s", c.err, r, c.want)
 		}
+	}
+}
+
+// Rule: an agent of the bundle that was replaced is still one, from the moment
+// that bundle is retained, though netchild has been running for long.
+func TestRetainedAgents(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	make := func(at, version string, programs map[string]string) {
+		t.Helper()
+		if _, err := bundle.Build(at, programs, fstest.MapFS{}, version, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	live, old := filepath.Join(dir, bundle.Name), filepath.Join(dir, "old", bundle.Name)
+	make(live, "2.0.0", map[string]string{"guiagent": "/bin/sh"})
+	make(old, "1.0.0", map[string]string{"guiagent": self})
+	retained := filepath.Join(dir, "retained.json")
+	known, err := bundle.OpenKnown(live, retained)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &netchild{bundle: known, logins: newLogins(), log: quiet}
+	n.logins.tell([]wire.SessionInfo{{ID: "1", UID: uint64(os.Geteuid())}})
+	if err := judged(t, n.mayEnter); err == nil {
+		t.Error("a program of no bundle entered")
+	}
+	if err := os.Rename(bundle.Layout(old).Seal(), retained); err != nil {
+		t.Fatal(err)
+	}
+	if err := judged(t, n.mayEnter); err != nil {
+		t.Errorf("the agent of the retained bundle: %v", err)
 	}
 }

@@ -25,6 +25,10 @@ func ParseCheckIn(d Dict) (CheckIn, error) {
 	return finish(f, m)
 }
 
+// ProbeSession is the session in which the supervisor tries a release out: it
+// lists it, with the uid that its probe runs as, for as long as it probes.
+const ProbeSession = "probe"
+
 // SessionInfo is a login that netchild may serve.
 type SessionInfo struct {
 	ID  string

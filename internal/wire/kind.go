@@ -29,6 +29,7 @@ const (
 	KindTerms       Kind = "terms"
 	KindBeat        Kind = "beat"
 	KindSessions    Kind = "sessions"
+	KindLease       Kind = "lease"
 )
 
 // MaxKind is the longest name of a kind, in bytes.

@@ -1,6 +1,9 @@
 package wire
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Every message is a struct with a Dict method and a ParseX function. ParseX
 // wants the right kind, every field not marked optional, and every value
@@ -168,6 +171,32 @@ func (m Detach) Dict() Dict { return Dict{"k": string(KindDetach), "chain": m.Ch
 func ParseDetach(d Dict) (Detach, error) {
 	f := open(d, KindDetach)
 	return finish(f, Detach{f.uint("chain", 0, maxUint)})
+}
+
+// Lease asks not to be disturbed until then, by an update for one: an agent
+// tells netchild, and netchild tells the supervisor the latest of its agents'.
+// Each replaces the one before; the zero time, like one that is over, ends it.
+type Lease struct{ Until time.Time }
+
+// Dict is the message as it travels.
+func (m Lease) Dict() Dict {
+	d := Dict{"k": string(KindLease)}
+	if !m.Until.IsZero() {
+		d["until"] = m.Until
+	}
+	return d
+}
+
+// ParseLease reads a Lease. One that ends more than MaxLease after now, the
+// reader's, is taken to end then and is not refused: a clock that was set back
+// is no fault of the sender's.
+func ParseLease(d Dict, now time.Time) (Lease, error) {
+	f := open(d, KindLease)
+	m := Lease{f.optionalDate("until")}
+	if latest := now.Add(MaxLease); m.Until.After(latest) {
+		m.Until = latest
+	}
+	return finish(f, m)
 }
 
 // Why netchild says Goodbye.

@@ -26,6 +26,11 @@ func parser[T message](parse func(Dict) (T, error)) func(Dict) (message, error) 
 	}
 }
 
+// aMoment is when leases are read here.
+var aMoment = time.Date(2026, 11, 28, 9, 0, 0, 0, time.UTC)
+
+func parseLease(d Dict) (Lease, error) { return ParseLease(d, aMoment) }
+
 // samples has for each kind its parser and a message with all its fields set.
 func samples() map[Kind]struct {
 	parse func(Dict) (message, error)
@@ -55,6 +60,7 @@ func samples() map[Kind]struct {
 		KindTerms:       {parser(ParseTerms), Terms{1, handle(HandleFD), handle(HandleFD), time.Second, time.Minute, time.Hour, logins}},
 		KindBeat:        {parser(ParseBeat), Beat{}},
 		KindSessions:    {parser(ParseSessions), Sessions{logins}},
+		KindLease:       {parser(parseLease), Lease{aMoment}},
 	}
 }
 
@@ -87,7 +93,7 @@ func countHandles(d Dict) (n int) {
 // Every field is either optional, as documented, or its absence and a wrong
 // type are refused, and a refused message keeps its handles.
 func TestMessagesWantTheirFields(t *testing.T) {
-	free := map[string]bool{"attach.agent": true, "terms.stacks": true, "terms.page": true}
+	free := map[string]bool{"attach.agent": true, "terms.stacks": true, "terms.page": true, "lease.until": true}
 	for kind, s := range samples() {
 		for key := range s.full.Dict() {
 			missing := s.full.Dict()
@@ -191,6 +197,24 @@ func TestHelloSession(t *testing.T) {
 	}
 	if _, err := ParseHello(Hello{1, 1, "", ClaimAgent, ""}.Dict()); !errors.Is(err, ErrMalformed) {
 		t.Errorf("agent without session: %v", err)
+	}
+}
+
+// A lease is bounded by its reader's clock, never refused for it, and may be
+// none.
+func TestLeaseIsBounded(t *testing.T) {
+	for given, want := range map[time.Time]time.Time{
+		{}:                             {},
+		aMoment.Add(-time.Hour):        aMoment.Add(-time.Hour),
+		aMoment.Add(MaxLease):          aMoment.Add(MaxLease),
+		aMoment.Add(MaxLease + 1):      aMoment.Add(MaxLease),
+		aMoment.Add(1000 * MaxLease):   aMoment.Add(MaxLease),
+		time.Unix(1<<62, 0):            aMoment.Add(MaxLease),
+		time.Unix(-1<<40, 999_999_999): time.Unix(-1<<40, 999_999_999),
+	} {
+		if m, err := parseLease(Lease{given}.Dict()); err != nil || !m.Until.Equal(want) {
+			t.Errorf("until %v became %v, %v", given, m.Until, err)
+		}
 	}
 }
 

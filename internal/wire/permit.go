@@ -68,8 +68,8 @@ func (p Phase) String() string {
 var permits = map[Role]map[Phase][]Kind{
 	RoleAgent: {
 		PhaseFresh:    {KindHello},
-		PhaseGreeted:  {KindAttach, KindDetach, KindRelay},
-		PhaseAttached: {KindAttach, KindDetach, KindRelay},
+		PhaseGreeted:  {KindAttach, KindDetach, KindRelay, KindLease},
+		PhaseAttached: {KindAttach, KindDetach, KindRelay, KindLease},
 		PhaseLeaving:  {KindDetach},
 	},
 	RoleTool: {
@@ -86,7 +86,7 @@ var permits = map[Role]map[Phase][]Kind{
 	},
 	RoleNetchild: {
 		PhaseFresh:    {KindCheckIn},
-		PhaseGreeted:  {KindBeat, KindGoodbye},
+		PhaseGreeted:  {KindBeat, KindGoodbye, KindLease},
 		PhaseAttached: {},
 		PhaseLeaving:  {KindBeat},
 	},

@@ -13,8 +13,8 @@ import (
 // another way than the table, and held against it for every kind there is.
 const allowed = `
 agent      fresh     hello
-agent      greeted   attach detach relay
-agent      attached  attach detach relay
+agent      greeted   attach detach lease relay
+agent      attached  attach detach lease relay
 agent      leaving   detach
 tool       fresh     hello
 tool       greeted   relay
@@ -25,7 +25,7 @@ server     greeted   goodbye
 server     attached  goodbye
 server     leaving
 netchild   fresh     check-in
-netchild   greeted   beat goodbye
+netchild   greeted   beat goodbye lease
 netchild   attached
 netchild   leaving   beat
 supervisor fresh

@@ -17,6 +17,7 @@ const (
 	MaxFormat   = 1<<32 - 1           // a four-character code
 	MaxUID      = 1<<32 - 1           // a user id
 	MaxDuration = 30 * 24 * time.Hour // any span of time
+	MaxLease    = 24 * time.Hour      // from now to the end of a lease; a later end is brought forward
 	Slots       = 3                   // surfaces of a chain
 )
 
@@ -162,6 +163,14 @@ func (f *fields) sessions(key string) []SessionInfo {
 		all = append(all, s)
 	}
 	return all
+}
+
+// optionalDate answers the zero time where there is none.
+func (f *fields) optionalDate(key string) time.Time {
+	if _, there := f.d[key]; !there {
+		return time.Time{}
+	}
+	return field[time.Time](f, key)
 }
 
 // optional answers the zero Handle where there is none.

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"portward/internal/capture"
+	"portward/internal/program"
+	"portward/internal/surface"
+)
+
+// probeWithin is how long a probe tries, netchild's start on demand included.
+const probeWithin = 10 * time.Second
+
+var errServed = errors.New("a frame was served")
+
+// probe finds out whether netchild serves a surface from end to end: it shows a
+// test card, as an agent does, until netchild releases a frame of it.
+func (a *agent) probe(ctx context.Context) (int, error) {
+	within, cancel := context.WithTimeout(ctx, probeWithin)
+	defer cancel()
+	ctx, served := context.WithCancelCause(within)
+	defer served(nil)
+	err := a.probeUntil(ctx, func() { served(errServed) })
+	switch {
+	case errors.Is(context.Cause(ctx), errServed):
+		return program.ExitOK, nil
+	case errors.Is(within.Err(), context.DeadlineExceeded):
+		err = fmt.Errorf("netchild released no frame within %v: %w", probeWithin, err)
+	}
+	return program.ExitAgain, errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
+}
+
+// probeUntil shows the test card until ctx ends, and answers the last thing
+// that stood in the way. released is called for each frame that came back.
+func (a *agent) probeUntil(ctx context.Context, released func()) error {
+	src, err := capture.OpenTestcard(capture.Options{Session: a.p.Session})
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	chain, err := surface.NewChain(src.Geometry())
+	if err != nil {
+		return err
+	}
+	defer chain.Close()
+	chain.OnRelease = func(uint32) { released() }
+	if err := src.Bind(chain.Buffers()); err != nil {
+		return err
+	}
+	a.loop = newLoop()
+	go a.loop.run(ctx, time.Second, nil)
+	link := &link{a: a}
+	defer link.close()
+	patience := newPatience()
+	for last := error(nil); ; {
+		err := a.showOnce(ctx, src, chain, link)
+		if ctx.Err() == nil || last == nil {
+			last = err // not what the end of ctx made of it
+		}
+		if ctx.Err() != nil || errors.Is(err, errRelaunch) {
+			return last
+		}
+		pause(ctx, patience.NextBackOff())
+	}
+}
