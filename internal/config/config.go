@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -31,6 +32,21 @@ type Config struct {
 	BackoffMin  Duration `json:"backoff_min,omitempty"`  // the first hold
 	BackoffMax  Duration `json:"backoff_max,omitempty"`  // the longest hold
 	Idle        Duration `json:"idle,omitempty"`         // netchild leaves after so long without a viewer; 0 is never
+	Update      Update   `json:"update,omitzero"`
+}
+
+// An Update says where releases come from and how they are taken.
+type Update struct {
+	Repo        string   `json:"repo,omitempty"`         // https URL of the repository; empty: there are no updates
+	Channel     string   `json:"channel,omitempty"`      // default "stable"
+	CA          string   `json:"ca,omitempty"`           // a PEM file with the only authorities that are trusted; empty: the system's
+	Proxy       string   `json:"proxy,omitempty"`        // URL; empty: as the environment says
+	Rate        int64    `json:"rate,omitempty"`         // bytes per second to download at most; 0 is no limit
+	Every       Duration `json:"every,omitempty"`        // between two checks
+	TrialWindow Duration `json:"trial_window,omitempty"` // how long a release must be healthy
+	MaxLease    Duration `json:"max_lease,omitempty"`    // how long sessions may hold an update back
+	FetchUID    uint32   `json:"fetch_uid,omitempty"`    // whom the fetcher runs as, where the supervisor is root
+	ProbeUID    uint32   `json:"probe_uid,omitempty"`    // and whom the probe of a trial
 }
 
 // Default answers the shipped values.
@@ -44,6 +60,12 @@ func Default() Config {
 		FastDeaths:  5,
 		BackoffMin:  Duration(time.Second),
 		BackoffMax:  Duration(time.Minute),
+		Update: Update{
+			Channel:     "stable",
+			Every:       Duration(time.Hour),
+			TrialWindow: Duration(5 * time.Minute),
+			MaxLease:    Duration(8 * time.Hour),
+		},
 	}
 }
 
@@ -95,6 +117,9 @@ func (c Config) complete() (Config, error) {
 		{"backoff_min", &c.BackoffMin, d.BackoffMin, Duration(time.Millisecond)},
 		{"backoff_max", &c.BackoffMax, d.BackoffMax, Duration(time.Millisecond)},
 		{"idle", &c.Idle, 0, 0},
+		{"update.every", &c.Update.Every, d.Update.Every, Duration(time.Second)},
+		{"update.trial_window", &c.Update.TrialWindow, d.Update.TrialWindow, Duration(time.Second)},
+		{"update.max_lease", &c.Update.MaxLease, d.Update.MaxLease, Duration(time.Second)},
 	} {
 		if *f.v == 0 {
 			*f.v = f.def
@@ -108,6 +133,15 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.FastDeaths == 0 {
 		c.FastDeaths = d.FastDeaths
+	}
+	if c.Update.Channel == "" {
+		c.Update.Channel = d.Update.Channel
+	}
+	if strings.Trim(c.Update.Channel, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		return c, fmt.Errorf("update.channel %q: small letters, digits and - only", c.Update.Channel)
+	}
+	if c.Update.Rate < 0 {
+		return c, fmt.Errorf("update.rate is %d, the least is 0", c.Update.Rate)
 	}
 	if c.FastDeaths < 1 {
 		return c, fmt.Errorf("fast_deaths is %d, the least is 1", c.FastDeaths)

@@ -102,6 +102,23 @@ func EvidenceDir(root string) string { return filepath.Join(root, "evidence") }
 // StateDir is netchild's own directory.
 func StateDir(root string) string { return filepath.Join(root, "state", "netchild") }
 
+// UpdateDir is the updater's own: its journal, the trusted metadata, and the
+// bundles that are not installed. Only root can enter.
+func UpdateDir(root string) string { return filepath.Join(root, "update") }
+
+// RequestDir is where root's requests to the supervisor are laid.
+func RequestDir(root string) string { return filepath.Join(root, "requests") }
+
+// FetchDir is the fetcher's own: a cache, of which nothing is believed.
+func FetchDir(root string) string { return filepath.Join(root, "fetch") }
+
+// CAPath is where a copy of the authorities lies that the fetcher trusts.
+func CAPath(root string) string { return filepath.Join(root, "etc", "ca.pem") }
+
+// RetainedSeal is a copy of the seal of the bundle that was replaced, for as
+// long as that is retained: its programs may still run. Everybody may read it.
+func RetainedSeal(root string) string { return filepath.Join(root, "retained", "seal.json") }
+
 // BundleDir is where the installed bundle lies.
 func BundleDir(root string) string { return filepath.Join(root, bundle.Name) }
 

@@ -62,10 +62,79 @@ type Verdict struct {
 	Life  uint64    `json:"life"`
 }
 
-// Payload is the installed bundle.
+// Payload is the installed bundle and what is being done about the next one.
+// Hashes are those of seals.
 type Payload struct {
-	State PayloadState `json:"state"`
+	State    PayloadState `json:"state"`
+	Version  string       `json:"version,omitempty"` // what is installed
+	Hash     string       `json:"hash,omitempty"`
+	Channel  string       `json:"channel,omitempty"`
+	Previous string       `json:"previous,omitempty"` // the version that is retained
+	Phase    Phase        `json:"phase,omitempty"`    // empty: there is no updater
+	Progress *Progress    `json:"progress,omitempty"` // of Phase, where that is long
+	Trial    *Trial       `json:"trial,omitempty"`    // while Phase is OnTrial
+	Deferred *Deferred    `json:"deferred,omitempty"` // a release that is known and waits
+	Denied   []Denied     `json:"denied,omitempty"`   // releases that are not tried again
+	Checked  time.Time    `json:"checked,omitzero"`   // when the repository last answered
+	Next     time.Time    `json:"next,omitzero"`      // the next check
+	Error    string       `json:"error,omitempty"`    // why the last attempt came to nothing
+	Warnings []string     `json:"warnings,omitempty"` // what will go wrong if nobody acts, for people
+	Answers  []Answer     `json:"answers,omitempty"`  // to the latest requests, oldest first
 }
+
+// Progress is how far a long step is, in Unit.
+type Progress struct {
+	Done  int64  `json:"done"`
+	Total int64  `json:"total"`
+	Unit  string `json:"unit"` // "bytes" or "ms"
+}
+
+// Trial is a release that has to prove itself.
+type Trial struct {
+	Version  string `json:"version"`
+	Hash     string `json:"hash"`
+	From     string `json:"from"`     // the version to go back to
+	Attempts int    `json:"attempts"` // starts of its supervisor so far
+	Cold     bool   `json:"cold"`     // after its cold start
+}
+
+// Deferred is a release that is not taken yet.
+type Deferred struct {
+	Version string    `json:"version"`
+	Why     string    `json:"why"`            // for people
+	Until   time.Time `json:"until,omitzero"` // the latest, where one is known
+}
+
+// Denied is a release that is not tried again unless a person says so.
+type Denied struct {
+	Hash    string    `json:"hash"`
+	Version string    `json:"version"`
+	Why     string    `json:"why"` // a class and a short text, no evidence
+	Time    time.Time `json:"time"`
+}
+
+// Answer is what became of a request.
+type Answer struct {
+	ID    string `json:"id"`
+	Error string `json:"error,omitempty"` // empty: done
+	Text  string `json:"text,omitempty"`  // what was done
+}
+
+// Phase is what the updater is doing. A reader must expect phases it does not
+// know.
+type Phase string
+
+// The phases of an update.
+const (
+	Idle        Phase = "idle"
+	Checking    Phase = "checking"
+	Downloading Phase = "downloading"
+	Staging     Phase = "staging"
+	Qualifying  Phase = "qualifying"
+	Exchanging  Phase = "exchanging"
+	OnTrial     Phase = "trial"
+	Reverting   Phase = "reverting"
+)
 
 // State is what netchild is doing, as the supervisor sees it. A reader must
 // expect states it does not know.
@@ -87,8 +156,9 @@ type PayloadState string
 
 // The states of the payload.
 const (
-	NoPayload PayloadState = "none"      // nothing is installed yet
+	NoPayload PayloadState = "none"      // nothing that has a netchild is installed yet
 	Installed PayloadState = "installed" // a verified bundle lies in its place
+	Damaged   PayloadState = "damaged"   // what lies there is not what was installed
 )
 
 // Write replaces the file at path, mode 0644, by s, whose Version it sets.

@@ -178,14 +178,17 @@ func renew(d *Dog, n note) {
 		d.bury()
 	}
 	d.lift()
+	ours := d.alive() && d.run.end == None
+	if ours {
+		d.run.end, d.run.endText = Asked, "asked to restart" // even when no next life comes of it
+	}
 	if err := d.env.Kickstart(d.alive()); err != nil {
 		n.answer(err)
 		return
 	}
 	d.want, d.asked, d.waiting = Running, d.life, append(d.waiting, n.reply)
 	d.run.unkilled = false
-	if d.alive() && d.run.end == None {
-		d.run.end, d.run.endText = Asked, "asked to restart"
+	if ours {
 		d.changeState(Dying)
 	}
 }

@@ -10,6 +10,9 @@ import (
 type TrialSpec struct {
 	MaxDeaths int           // so many deaths still pass
 	Deadline  time.Duration // fail when not passed by then; zero: never
+	// Seen is told of the health so far at each look. It may be nil. The loop
+	// calls it and is deaf meanwhile.
+	Seen func(healthy time.Duration)
 }
 
 // Trial passes, with a verdict of class Healthy, once the job was seen Up for
@@ -75,6 +78,9 @@ func (d *Dog) observe() {
 	}
 	if t.Deadline > 0 {
 		next = min(next, t.Deadline-t.watched)
+	}
+	if t.Seen != nil {
+		t.Seen(t.healthy)
 	}
 	class := NeverReady
 	switch {

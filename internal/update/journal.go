@@ -1,0 +1,154 @@
+package update
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"portward/internal/durable"
+	"portward/internal/status"
+)
+
+// A State is how far the latest release came.
+type State string
+
+// The states. Two of them are intents: they are on the disk before the
+// exchange that they announce, so what lies there says whether it happened.
+const (
+	Idle      State = ""          // nothing is going on
+	Verified  State = "verified"  // the rules took the release
+	Staged    State = "staged"    // it lies beside the live bundle, whole
+	Exchanged State = "exchanged" // intent: it takes the live bundle's place
+	OnTrial   State = "on trial"  // it has that place and has to prove itself
+	Committed State = "committed" // it did
+	Reverted  State = "reverted"  // intent: the earlier bundle gets its place back
+)
+
+func (s State) String() string {
+	if s == Idle {
+		return "idle"
+	}
+	return string(s)
+}
+
+// inFlight: To may have taken the live bundle's place, and has not proved itself.
+func (s State) inFlight() bool {
+	return s == Verified || s == Staged || s == Exchanged || s == OnTrial
+}
+
+// A coldness is how far the cold start came that belongs to a trial, or the
+// full stop that follows a revert.
+type coldness string
+
+const (
+	warm  coldness = ""
+	asked coldness = "asked" // all was stopped, this start is the cold one
+	done  coldness = "done"
+)
+
+// A record is the journal's content. An older program's rescue job reads it
+// too: fields are added, and never change their meaning.
+type record struct {
+	Gen         uint64          `json:"gen"`
+	State       State           `json:"state"`
+	From        string          `json:"from,omitempty"` // hashes of seals: what is replaced, empty where that is damaged
+	To          string          `json:"to,omitempty"`   // and by what
+	FromVersion string          `json:"from_version,omitempty"`
+	ToVersion   string          `json:"to_version,omitempty"`
+	Attempts    int             `json:"attempts,omitempty"` // starts of the supervisor of To, since the last planned one
+	Cold        coldness        `json:"cold,omitempty"`
+	Stamp       uint64          `json:"stamp,omitempty"`     // goes on while the supervisor of To does; never goes back
+	Boot        string          `json:"boot,omitempty"`      // in which the exchange happened
+	Reason      string          `json:"reason,omitempty"`    // of the state, for people
+	Installed   string          `json:"installed,omitempty"` // what lay at the live path, whole and vouched for
+	Waiting     string          `json:"waiting,omitempty"`   // a release that sessions hold back
+	Since       time.Time       `json:"since,omitzero"`      // when they began to
+	Asked       string          `json:"asked,omitempty"`     // the request that this change serves
+	Denied      []status.Denied `json:"denied,omitempty"`
+}
+
+// maxDenied bounds the deny list; the oldest is forgotten first.
+const maxDenied = 64
+
+// deny remembers that To is not to be tried again.
+func (r *record) deny(why string) {
+	if _, known := deniedAs(r.Denied, r.To); !known && r.To != "" {
+		r.Denied = append(r.Denied, status.Denied{Hash: r.To, Version: r.ToVersion, Why: why, Time: time.Now().UTC().Truncate(time.Second)})
+	}
+	r.Denied = r.Denied[max(0, len(r.Denied)-maxDenied):]
+}
+
+// settle forgets the release on its way, and nothing else.
+func (r *record) settle(s State, why string) {
+	r.State, r.Reason, r.Attempts, r.Cold = s, why, 0, warm
+}
+
+// A journal is a directory with two slots. The record of generation n lies in
+// slot n%2, so the one before outlives whatever happens to the newest. Each is
+// one line: the SHA-256 of the JSON, a space, the JSON. Who changes it holds
+// the lock from read to write.
+type journal string
+
+func (j journal) slot(n uint64) string {
+	return filepath.Join(string(j), fmt.Sprintf("journal.%d", n%2))
+}
+
+func (j journal) lock() (*durable.FileLock, error) {
+	return durable.Lock(filepath.Join(string(j), "lock"))
+}
+
+// read answers the newest valid record. What cannot be read is set aside and is
+// no reason not to start.
+func (j journal) read() record {
+	a, b := j.readSlot(0), j.readSlot(1)
+	if a.Gen > b.Gen {
+		return a
+	}
+	return b
+}
+
+func (j journal) readSlot(n uint64) record {
+	data, err := os.ReadFile(j.slot(n))
+	if errors.Is(err, fs.ErrNotExist) {
+		return record{}
+	}
+	var r record
+	if err == nil {
+		r, err = parseRecord(data)
+	}
+	if err != nil {
+		durable.Rename(j.slot(n), j.slot(n)+".bad")
+		return record{}
+	}
+	return r
+}
+
+func parseRecord(data []byte) (record, error) {
+	sum, body, _ := bytes.Cut(bytes.TrimSuffix(data, []byte("\n")), []byte(" "))
+	if want := sha256.Sum256(body); hex.EncodeToString(want[:]) != string(sum) {
+		return record{}, errors.New("the journal's checksum is wrong")
+	}
+	var r record
+	if err := json.Unmarshal(body, &r); err != nil {
+		return record{}, err
+	}
+	return r, nil
+}
+
+// write makes r the newest record and answers it with its generation.
+func (j journal) write(r record) (record, error) {
+	r.Gen++
+	body, err := json.Marshal(r)
+	if err != nil {
+		return r, err
+	}
+	line := fmt.Appendf(nil, "%x %s\n", sha256.Sum256(body), body)
+	return r, durable.Write(j.slot(r.Gen), line, 0o600)
+}

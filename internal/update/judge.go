@@ -1,0 +1,102 @@
+package update
+
+import (
+	"slices"
+	"time"
+
+	"portward/internal/bundle"
+	"portward/internal/status"
+)
+
+// securityLease is how long sessions may hold back a security release.
+const securityLease = 10 * time.Minute
+
+// A question is all that decides about a release.
+type question struct {
+	now      time.Time
+	live     string // the hash of what runs; empty: it is damaged
+	version  string // its version
+	payload  bool   // it is more than a seed
+	retained string // the hash of the whole bundle to go back to, if there is one
+	denied   []status.Denied
+	machine  string
+	forced   bool      // a person wants it now
+	lease    time.Time // until when sessions ask not to be disturbed
+	since    time.Time // when this release was first held back
+	maxLease time.Duration
+
+	hash    string // of the release's seal
+	release Release
+}
+
+type verdict int
+
+const (
+	nothing verdict = iota // what runs is what shall run
+	wait                   // a release is known, its time has not come
+	take
+	goBack // what runs is recalled, what is retained is better
+)
+
+func (v verdict) String() string { return [...]string{"nothing", "wait", "take", "go back"}[v] }
+
+// judge answers what to do about a release. Why is for people; until, the
+// latest time to judge again, may be zero.
+func judge(q question) (v verdict, why string, until time.Time) {
+	recalled := slices.Contains(q.release.Bad, q.live)
+	good := !slices.Contains(q.release.Bad, q.hash)
+	denial, denied := deniedAs(q.denied, q.hash)
+	switch {
+	case recalled && q.retained != "" && (q.retained == q.hash || q.hash == q.live || !good || denied) &&
+		!slices.Contains(q.release.Bad, q.retained):
+		return goBack, "recalled", until
+	case q.hash == q.live:
+		if recalled {
+			why = "what is installed is recalled, and nothing good is retained"
+		}
+		return nothing, why, until
+	case !good:
+		return wait, "recalled", until
+	case denied:
+		return wait, "denied: " + denial.Why, until
+	case recalled || q.live == "":
+		return take, "", until
+	case q.payload && bundle.Compare(q.release.Version, q.version) < 0:
+		return nothing, "", until
+	case q.forced:
+		return take, "", until
+	case !q.payload && q.release.Rollout.Share > 0: // nothing that runs could be disturbed or kept
+		return take, "", until
+	case !q.release.Rollout.Takes(q.machine, q.now):
+		return wait, "it is not this machine's turn yet", until
+	}
+	if until = q.leaseEnd(); q.now.Before(until) {
+		return wait, "a session is not to be disturbed", until
+	}
+	return take, "", time.Time{}
+}
+
+// leaseEnd is bounded from when the release was first held back, so that no
+// chain of leases holds it for ever.
+func (q question) leaseEnd() time.Time {
+	bound := q.maxLease
+	if q.release.Security {
+		bound = min(bound, securityLease)
+	}
+	since := q.since
+	if since.IsZero() || since.After(q.now) {
+		since = q.now
+	}
+	if end := since.Add(bound); end.Before(q.lease) {
+		return end
+	}
+	return q.lease
+}
+
+func deniedAs(list []status.Denied, hash string) (status.Denied, bool) {
+	i := slices.IndexFunc(list, func(d status.Denied) bool { return d.Hash == hash })
+	if i < 0 {
+		return status.Denied{}, false
+	}
+	return list[i], true
+}

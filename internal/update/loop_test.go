@@ -1,0 +1,266 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"portward/internal/bundle"
+	"portward/internal/status"
+	"portward/internal/update/pipe"
+)
+
+// run starts the loop, which then moves in pass only; the answer stops it and
+// says how it ended.
+func (s *scene) run(u *Updater) (stop func() error) {
+	s.mu.Lock()
+	ctx, cancel := context.WithCancel(s.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- u.Run(ctx) }()
+	return func() error { s.mu.Unlock(); cancel(); return <-ended }
+}
+
+// pass lets time go by, in a bubble.
+func (s *scene) pass(d time.Duration) {
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// Rule: a check comes soon after the start, then about as often as configured;
+// one that fails is tried again after the back-off's pause, and said so.
+func TestTimer(t *testing.T) {
+	s := newScene(t, "1.0.0")
+	s.offered, s.rel = s.build(filepath.Join(t.TempDir(), "same"), "1.0.0"), Release{Version: "1.0.0"}
+	synctest.Test(t, func(t *testing.T) {
+		s.t = t
+		u := s.mustOpen()
+		stop := s.run(u)
+		s.pass(time.Minute)
+		if s.fetches != 1 {
+			t.Errorf("%d checks in the first minute", s.fetches)
+		}
+		s.pass(10 * time.Hour)
+		if s.fetches < 9 || s.fetches > 12 {
+			t.Errorf("%d checks in ten hours", s.fetches)
+		}
+		s.offline, s.fetches = pipe.ErrOffline, 0
+		s.pass(2 * time.Hour)
+		if s.fetches < 50 || s.pay.Error == "" || s.pay.State != status.Installed {
+			t.Errorf("%d checks in two hours, status %+v", s.fetches, s.pay)
+		}
+		s.offline = nil
+		s.pass(5 * time.Minute)
+		if s.pay.Error != "" || time.Until(s.pay.Next) < 30*time.Minute {
+			t.Errorf("status %+v", s.pay)
+		}
+		if err := stop(); !errors.Is(err, context.Canceled) {
+			t.Errorf("Run ended with %v", err)
+		}
+	})
+}
+
+// Rule: a session holds a release back, no longer than allowed; when it lets
+// go, the release is taken at once.
+func TestLease(t *testing.T) {
+	s := newScene(t, "1.0.0")
+	s.offer("2.0.0")
+	synctest.Test(t, func(t *testing.T) {
+		s.t = t
+		u := s.mustOpen()
+		begin := time.Now()
+		until := begin.Add(100 * time.Hour)
+		u.Lease(until)
+		stop := s.run(u)
+		s.pass(time.Minute)
+		if d := s.pay.Deferred; d == nil || d.Version != "2.0.0" || d.Until.Before(begin.Add(8*time.Hour)) || d.Until.After(begin.Add(8*time.Hour+time.Minute)) {
+			t.Errorf("deferred %+v", d)
+		}
+		s.lives("1.0.0")
+		s.pass(7 * time.Hour)
+		s.lives("1.0.0")
+		u.Lease(time.Time{})
+		s.pass(time.Second)
+		s.lives("2.0.0")
+		if err := stop(); !errors.Is(err, ErrHandOver) {
+			t.Errorf("Run ended with %v", err)
+		}
+	})
+	s = newScene(t, "1.0.0")
+	s.offer("2.0.0")
+	synctest.Test(t, func(t *testing.T) {
+		s.t = t
+		u := s.mustOpen()
+		u.Lease(time.Now().Add(100 * time.Hour))
+		stop := s.run(u)
+		s.pass(8*time.Hour + time.Minute)
+		s.lives("2.0.0")
+		if err := stop(); !errors.Is(err, ErrHandOver) {
+			t.Errorf("Run ended with %v", err)
+		}
+	})
+}
+
+// Rule: a session that began during the download is not disturbed either.
+func TestLeaseDuringDownload(t *testing.T) {
+	s := newScene(t, "1.0.0")
+	s.offer("2.0.0")
+	u := s.mustOpen()
+	s.onReport = func(p status.Payload) {
+		if p.Phase == status.Staging {
+			u.Lease(time.Now().Add(time.Hour))
+		}
+	}
+	if err := s.check(u, "update"); err != nil {
+		t.Fatal(err)
+	}
+	s.lives("1.0.0")
+	if s.pay.Deferred == nil || s.rescue {
+		t.Errorf("status %+v", s.pay)
+	}
+	s.asked, s.onReport = nil, nil
+	u.Lease(time.Time{})
+	if err := s.check(u, "update"); !errors.Is(err, ErrHandOver) {
+		t.Fatal(err)
+	}
+	if len(s.asked) != 0 {
+		t.Errorf("%d contents were fetched again", len(s.asked))
+	}
+}
+
+// Rule: every request is answered, during a trial too; a rollback ends it.
+func TestRequests(t *testing.T) {
+	s := newScene(t, "1.0.0")
+	s.offer("2.0.0")
+	s.take()
+	synctest.Test(t, func(t *testing.T) {
+		s.t = t
+		u := s.mustOpen()
+		s.trial = func(ctx context.Context, step TrialStep) error {
+			for n := time.Duration(0); ; n++ {
+				step.Healthy(n * time.Second)
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(time.Second):
+				}
+			}
+		}
+		stop := s.run(u)
+		gen := u.rec.Gen
+		s.pass(20 * time.Second)
+		for _, op := range []string{"check", "unblock", "nonsense", "rollback"} {
+			u.Ask(Request{ID: op, Op: op})
+			s.pass(1500 * time.Millisecond)
+		}
+		if err := stop(); !errors.Is(err, ErrHandOver) {
+			t.Errorf("Run ended with %v", err)
+		}
+		if u.rec.Gen < gen+3 {
+			t.Errorf("%d signs of life in 20 s", u.rec.Gen-gen)
+		}
+		s.lives("1.0.0")
+		if a := s.pay.Answers[1:]; len(a) != 4 || a[0].Error == "" || a[1].Error == "" || a[2].Error == "" || a[3].Error != "" {
+			t.Errorf("answers %+v", a)
+		}
+	})
+}
+
+// Rule: looking changes nothing.
+func TestCheckOnlyLooks(t *testing.T) {
+	s := newScene(t, "1.0.0")
+	s.offer("2.0.0")
+	u := s.mustOpen()
+	if err := s.check(u, "check"); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.pay.Answers; len(a) != 1 || a[0].Text != "2.0.0 is available" || len(s.asked) != 0 {
+		t.Errorf("answers %+v, %d contents fetched", a, len(s.asked))
+	}
+	s.lives("1.0.0")
+}
+
+// Rule: without a repository nothing is checked, and trials still end.
+func TestNoRepository(t *testing.T) {
+	s := newScene(t, "1.0.0")
+	s.offer("2.0.0")
+	s.take()
+	s.settle()
+	s.cfg.Repo = false
+	s.fetches = 0
+	synctest.Test(t, func(t *testing.T) {
+		s.t = t
+		u := s.mustOpen()
+		stop := s.run(u)
+		s.pass(100 * time.Hour)
+		if s.fetches != 0 || !s.pay.Next.IsZero() {
+			t.Errorf("%d checks, next %v", s.fetches, s.pay.Next)
+		}
+		u.Ask(Request{ID: "c", Op: "check"})
+		s.pass(time.Second)
+		if a := s.pay.Answers; len(a) != 1 || a[0].Error == "" {
+			t.Errorf("answers %+v", a)
+		}
+		stop()
+	})
+}
+
+// Rule: the retained bundle stays while a process runs from it, and so does the
+// next release wait.
+func TestCensus(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("no census here")
+	}
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newScene(t, "1.0.0")
+	program, err := os.ReadFile(sleep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := filepath.Join(t.TempDir(), "old")
+	if err := os.WriteFile(old, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	os.RemoveAll(s.cfg.Live)
+	if _, err := bundle.Build(s.cfg.Live, map[string]string{"supervisor": old, "netchild": old}, os.DirFS(t.TempDir()), "1.0.0", nil); err != nil {
+		t.Fatal(err)
+	}
+	os.Mkdir(bundle.Layout(s.cfg.Live).Tuf(), 0o755)
+	os.WriteFile(filepath.Join(bundle.Layout(s.cfg.Live).Tuf(), "targets.json"), []byte("{}"), 0o644)
+	running := exec.Command(bundle.Layout(s.cfg.Live).Program("netchild"), "1000")
+	if err := running.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := false
+	end := func() {
+		if !ended {
+			running.Process.Kill()
+			running.Wait()
+			ended = true
+		}
+	}
+	t.Cleanup(end)
+	s.offer("2.0.0")
+	s.take()
+	u := s.settle()
+	s.offer("3.0.0")
+	if err := s.check(u, "force"); err != nil || s.pay.Deferred == nil || s.hashOf(s.cfg.previous()) == "" {
+		t.Errorf("check: %v, status %+v", err, s.pay)
+	}
+	end()
+	if err := s.check(u, "force"); !errors.Is(err, ErrHandOver) {
+		t.Errorf("check: %v", err)
+	}
+	s.settle()
+	s.lives("3.0.0")
+}

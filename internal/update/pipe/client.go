@@ -1,0 +1,124 @@
+package pipe
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// A Client is the supervisor's side. What it answers is hostile until it was
+// compared with something signed. It is used from one goroutine; after an error
+// that is none of this package's it is of no use any more.
+type Client struct {
+	r *bufio.Reader
+	w io.Writer
+}
+
+// NewClient speaks to a fetcher whose output is r and whose input is w.
+func NewClient(r io.Reader, w io.Writer) *Client { return &Client{bufio.NewReader(r), w} }
+
+// Get asks for a small file. See Server.
+func (c *Client) Get(name string, max int64, have string) ([]byte, error) {
+	most := bound(max)
+	var b bytes.Buffer
+	err := c.read(ask{Op: "get", Max: most, Held: have, Want: Want{Name: name}}, &b, most, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return b.Bytes(), nil
+}
+
+// Prepare says what is wanted. See Server.
+func (c *Client) Prepare(w Want) (Plan, error) {
+	if err := writeWord(c.w, ask{Op: "prepare", Want: w}); err != nil {
+		return Plan{}, err
+	}
+	var a answer
+	if err := readWord(c.r, &a); err != nil {
+		return Plan{}, err
+	}
+	if a.Error != "" {
+		return Plan{}, fmt.Errorf("%s: %w", w.Name, a.err())
+	}
+	if a.Plan == nil || a.Plan.Download < 0 || a.Plan.Scratch < 0 {
+		return Plan{}, errors.New("the fetcher answered without a plan")
+	}
+	return *a.Plan, nil
+}
+
+// File writes exactly f.Size bytes to to, or answers an error; bytes may have
+// been written then. told may be nil. See Server.
+func (c *Client) File(f File, whole bool, to io.Writer, told func(done, total int64)) error {
+	n := &counter{w: to}
+	err := c.read(ask{Op: "file", Whole: whole, Want: Want{SHA256: f.SHA256, Size: f.Size}}, n, f.Size, told)
+	if err == nil && n.n != f.Size {
+		err = fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, n.n, f.Size)
+	}
+	return err
+}
+
+// read asks and copies what is answered, at most most bytes.
+func (c *Client) read(q ask, to io.Writer, most int64, told func(done, total int64)) error {
+	if err := writeWord(c.w, q); err != nil {
+		return err
+	}
+	for left := most; ; {
+		var a answer
+		switch err := readWord(c.r, &a); {
+		case err != nil:
+			return err
+		case a.Error != "":
+			return a.err()
+		case a.End && a.N == 0:
+			return nil
+		case a.End, a.N < 0 || a.N > maxChunk || a.N > left:
+			return fmt.Errorf("the fetcher announced %d bytes where at most %d may come, or none after the end", a.N, min(left, maxChunk))
+		case a.N > 0:
+			if _, err := io.CopyN(to, c.r, a.N); err != nil {
+				return err
+			}
+			left -= a.N
+		case told != nil:
+			done := max(a.Done, 0)
+			told(done, max(a.Total, done))
+		}
+	}
+}
+
+func (a answer) err() error {
+	text := clean(a.Text)
+	if e := names[a.Error]; e != nil {
+		if text == "" {
+			return e
+		}
+		return fmt.Errorf("%w: %s", e, text)
+	}
+	return errors.New("the fetcher says: " + text)
+}
+
+// clean makes a stranger's text fit for a status file: one short line.
+func clean(s string) string {
+	b := []byte{}
+	for _, c := range []byte(s) {
+		if c < ' ' || c > '~' {
+			c = ' '
+		}
+		if len(b) < 200 {
+			b = append(b, c)
+		}
+	}
+	return string(b)
+}
+
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}

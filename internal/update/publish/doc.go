@@ -1,0 +1,16 @@
+// Package publish knows how a bundle becomes a release in a repository of
+// static files, and which changes would hurt the people who run the release
+// before it. It must never know how a machine takes a release, where a key's
+// passphrase comes from, or any network.
+//
+// A repository that a web server hands out while a release is published is
+// whole at every instant, because nothing is pointed at before it is there:
+//
+//	b/SHA256                                  packed contents and patches
+//	targets/CHANNEL/PLATFORM/SHA256.….json    the seal, and how it is delivered
+//	metadata/N.targets.json, N.snapshot.json
+//	metadata/timestamp.json                   the only file that is ever replaced
+//
+// What a killed publisher leaves are files that nothing names; the next run
+// finds and uses them.
+package publish

@@ -1,0 +1,241 @@
+package publish
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"howett.net/plist"
+
+	"portward/internal/bundle"
+)
+
+// A Finding is one thing that lint has to say of a release.
+type Finding struct {
+	Refuse bool // it would hurt users; otherwise somebody should know
+	Text   string
+}
+
+func (f Finding) String() string {
+	if f.Refuse {
+		return "error: " + f.Text
+	}
+	return "warning: " + f.Text
+}
+
+// Refused says whether a release must not go out.
+func Refused(list []Finding) bool {
+	return slices.ContainsFunc(list, func(f Finding) bool { return f.Refuse })
+}
+
+// findings collects what is found.
+type findings []Finding
+
+func (l *findings) refuse(format string, args ...any) {
+	*l = append(*l, Finding{true, fmt.Sprintf(format, args...)})
+}
+
+func (l *findings) warn(format string, args ...any) {
+	*l = append(*l, Finding{false, fmt.Sprintf(format, args...)})
+}
+
+// Lint compares the bundle of a release with that of the release before it.
+// An error means that there is nothing to compare.
+func Lint(oldDir, newDir string) ([]Finding, error) {
+	old, err := bundle.Verify(oldDir)
+	if err != nil {
+		return nil, err
+	}
+	var l findings
+	next, err := bundle.Verify(newDir)
+	if err != nil {
+		l.refuse("%v", err)
+		return l, nil
+	}
+	l.seals(old, next)
+	for _, e := range old.Entries {
+		if other, ok := find(next, e.Path); ok && e.Type == bundle.File {
+			if err := l.files(oldDir, newDir, e, other); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return l, l.platform(oldDir, newDir, old, next)
+}
+
+// seals finds what the seals alone tell.
+func (l *findings) seals(old, next *bundle.Seal) {
+	if err := checkVersion(next.Version); err != nil {
+		l.refuse("version %q is none that can be published", next.Version)
+	}
+	if bundle.Compare(next.Version, old.Version) <= 0 {
+		l.refuse("version %s is not newer than %s", next.Version, old.Version)
+	}
+	for _, name := range whole {
+		if old.Has(name) && !next.Has(name) {
+			l.refuse("%s is gone: a machine that takes this release could not update again", name)
+		}
+	}
+	for _, e := range old.Entries {
+		l.entry(old, next, e)
+	}
+	for _, e := range next.Entries {
+		if _, had := find(old, e.Path); isJob(e.Path) && !had {
+			l.refuse("%s is new: installed machines do not learn of it", e.Path)
+		}
+	}
+}
+
+func (l *findings) entry(old, next *bundle.Seal, e bundle.Entry) {
+	now, ok := find(next, e.Path)
+	switch {
+	case !ok && (isJob(e.Path) || e.Identifier != "" && !slices.Contains(whole, programName(e))):
+		l.refuse("%s is gone", e.Path)
+		return
+	case !ok:
+		return
+	case e.Type != now.Type:
+		l.refuse("%s was a %s and is a %s", e.Path, e.Type, now.Type)
+		return
+	}
+	if e.Identifier != now.Identifier {
+		l.refuse("%s: %s", e.Path, changed("identifier", e.Identifier, now.Identifier))
+	}
+	if e.Mode != now.Mode {
+		l.refuse("%s: %s", e.Path, changed("mode", e.Mode, now.Mode))
+	}
+	for _, name := range now.XAttrs {
+		if !slices.Contains(e.XAttrs, name) {
+			l.warn("%s: extended attribute %s is allowed now", e.Path, name)
+		}
+	}
+	l.minimum(old, next, e, now)
+}
+
+func (l *findings) minimum(old, next *bundle.Seal, e, now bundle.Entry) {
+	was, is := e.Minimum, now.Minimum
+	switch {
+	case was != "" && (is == "" || bundle.Compare(is, was) < 0):
+		l.refuse("%s: the oldest peer accepted is older again: %s", e.Path, changed("minimum", was, is))
+	case is != "" && bundle.Compare(is, next.Version) > 0:
+		l.refuse("%s: minimum %s refuses this very release, %s", e.Path, is, next.Version)
+	case is != "" && bundle.Compare(is, old.Version) > 0:
+		l.warn("%s: minimum %s: peers of %s are told to relaunch at once", e.Path, is, old.Version)
+	}
+}
+
+// files finds what only the bytes tell.
+func (l *findings) files(oldDir, newDir string, old, next bundle.Entry) error {
+	if old.SHA256 == next.SHA256 || next.Type != bundle.File {
+		return nil
+	}
+	a, b := inside(oldDir, old.Path), inside(newDir, old.Path)
+	if path.Ext(old.Path) == ".plist" {
+		return l.plists(a, b, old.Path)
+	}
+	if old.Identifier == "" {
+		return nil
+	}
+	was, err := signaturesOf(a)
+	if err != nil {
+		return fmt.Errorf("%s: %w", a, err)
+	}
+	is, err := signaturesOf(b)
+	if err != nil {
+		l.refuse("%s: %v", old.Path, err)
+		return nil
+	}
+	l.signatures(old.Path, was, is)
+	return nil
+}
+
+func (l *findings) signatures(name string, was, is []signature) {
+	if len(was) > 0 && len(is) == 0 {
+		l.refuse("%s: it was signed and is not", name)
+	}
+	for i := range min(len(was), len(is)) {
+		for _, text := range was[i].drift(is[i]) {
+			l.refuse("%s: %s", name, text)
+		}
+	}
+}
+
+// ownKeys change with each release and say nothing else.
+var ownKeys = []string{"CFBundleShortVersionString", "CFBundleVersion"}
+
+// plists names the keys that differ. A job's property list is what is loaded
+// already on every machine: a changed one would be in force on some of them.
+func (l *findings) plists(oldPath, newPath, name string) error {
+	was, err := readPlist(oldPath)
+	if err != nil {
+		return err
+	}
+	is, err := readPlist(newPath)
+	if err != nil {
+		l.refuse("%s: %v", name, err)
+		return nil
+	}
+	keys := differing(was, is)
+	if !isJob(name) {
+		keys = slices.DeleteFunc(keys, func(k string) bool { return slices.Contains(ownKeys, k) })
+	}
+	for _, key := range keys {
+		l.refuse("%s: %s changed", name, key)
+	}
+	if len(keys) == 0 && isJob(name) {
+		l.refuse("%s: it is written differently", name)
+	}
+	return nil
+}
+
+func readPlist(path string) (map[string]any, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var m map[string]any
+	if _, err := plist.Unmarshal(data, &m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func (l *findings) platform(oldDir, newDir string, old, next *bundle.Seal) error {
+	was, err := platformOf(oldDir, old)
+	if err != nil {
+		return err
+	}
+	is, err := platformOf(newDir, next)
+	if err != nil {
+		l.refuse("%v", err)
+	} else if was != "" && was != is {
+		l.refuse("%s", changed("platform", was, is))
+	}
+	return nil
+}
+
+func find(s *bundle.Seal, path string) (bundle.Entry, bool) {
+	for _, e := range s.Entries {
+		if e.Path == path {
+			return e, true
+		}
+	}
+	return bundle.Entry{}, false
+}
+
+// isJob says whether a path is a property list that a job engine loads.
+func isJob(inside string) bool {
+	return strings.HasPrefix(inside, "Contents/Library/") && path.Ext(inside) == ".plist"
+}
+
+func changed(what, was, is string) string {
+	return fmt.Sprintf("%s was %q and is %q", what, was, is)
+}
+
+func sameValue(a, b any) bool { return reflect.DeepEqual(a, b) }
+
+func inside(dir, path string) string { return filepath.Join(dir, filepath.FromSlash(path)) }

@@ -1,0 +1,255 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"time"
+
+	"portward/internal/bundle"
+	"portward/internal/durable"
+	"portward/internal/status"
+)
+
+// Pauses that are nobody's configuration.
+const (
+	startPause = 3 * time.Second // before the first check, so that a start disturbs nobody
+	retryPause = 5 * time.Second // between attempts to write what has to be written
+	stampEvery = 5 * time.Second // between two signs of life in the journal
+	firstTrial = 10 * time.Second
+	maxAnswers = 16
+)
+
+// An Updater owns the installed bundle and the journal. Ask and Lease may be
+// called from any goroutine; the other methods before Run, or inside the calls
+// that Run makes.
+type Updater struct {
+	cfg   Config
+	env   Env
+	trust Trust
+	inbox *inbox
+
+	rec      record // as it is on the disk
+	sight    sight  // what lies there
+	onTrial  bool
+	asked    string         // the request that is served
+	linkless bool           // what was linked into a bundle may have spoilt it: attributes, the owner
+	pay      status.Payload // the part that is told and not derived
+	reported time.Time
+}
+
+// Open is the first thing that a supervisor does: it looks at what lies there,
+// byte by byte, and sets right what a crash left behind. ErrHandOver says that
+// this process does not belong to the live bundle any more.
+func Open(cfg Config, env Env, trust Trust) (*Updater, error) {
+	for _, dir := range []string{cfg.Dir, filepath.Dir(cfg.staging()), filepath.Dir(cfg.previous()), cfg.rescueDir()} {
+		if err := durable.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	if err := durable.MkdirAll(filepath.Dir(cfg.RetainedSeal), 0o755); err != nil {
+		return nil, err
+	}
+	u := &Updater{cfg: cfg, env: env, trust: trust, inbox: &inbox{wake: make(chan struct{}, 1)}}
+	if err := u.recover(); err != nil {
+		return nil, err
+	}
+	u.tidy() // what cannot be done now is tried again before the next update
+	if u.rec.State == Reverted {
+		u.pay.Error = u.rec.Reason
+	}
+	if u.onTrial || u.rec.State == Reverted {
+		u.answer(Request{ID: u.asked}, "", ErrHandOver) // the process that was asked is gone
+	}
+	u.asked = ""
+	u.phase(status.Idle)
+	return u, nil
+}
+
+// Live answers the verified seal of the live bundle, nil when it is damaged.
+func (u *Updater) Live() *bundle.Seal { return u.sight.live.seal }
+
+// OnTrial says whether the live bundle has still to prove itself.
+func (u *Updater) OnTrial() bool { return u.onTrial }
+
+// hasPayload: the live bundle is more than a seed, which only updates itself.
+func (u *Updater) hasPayload() bool {
+	return u.sight.live.seal != nil && u.sight.live.seal.Has("netchild")
+}
+
+// Run owns the state until ctx ends, or until another bundle has the live
+// place, ErrHandOver. Other errors are of those who watch a trial.
+func (u *Updater) Run(ctx context.Context) error {
+	if u.onTrial {
+		if err := u.trial(ctx); err != nil {
+			return err
+		}
+	}
+	if err := u.calm(ctx); err != nil {
+		return err
+	}
+	u.plan(u.firstPause())
+	timer := time.NewTimer(time.Until(u.pay.Next))
+	defer timer.Stop()
+	for {
+		due := timer.C
+		if !u.cfg.Repo {
+			due = nil
+		}
+		var err error
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-due:
+			err = u.serve(ctx, Request{Op: "update"})
+		case <-u.inbox.wake:
+			err = u.wake(ctx)
+		}
+		if errors.Is(err, ErrHandOver) || ctx.Err() != nil {
+			return err
+		}
+		timer.Reset(time.Until(u.pay.Next))
+	}
+}
+
+// calm does what belongs behind a trial, whoever ended it: the rescue job
+// goes, and after a revert so does every process of the bundle that was bad.
+func (u *Updater) calm(ctx context.Context) error {
+	if err := u.disarmRescue(ctx); err != nil {
+		u.pay.Error = err.Error()
+	}
+	if u.rec.State == Reverted && u.rec.Cold != done {
+		if err := u.env.Stop(ctx); err != nil {
+			return err
+		}
+		if err := u.persist(ctx, func(r *record) { r.Cold = done }); err != nil {
+			return err
+		}
+	}
+	u.tidy()
+	u.phase(status.Idle)
+	return nil
+}
+
+// wake answers all requests, and looks again if a session has let go.
+func (u *Updater) wake(ctx context.Context) error {
+	for _, r := range u.inbox.take() {
+		if err := u.serve(ctx, r); errors.Is(err, ErrHandOver) {
+			return err
+		}
+	}
+	if d := u.pay.Deferred; d != nil && !d.Until.IsZero() && !time.Now().Before(u.inbox.lease()) {
+		return u.serve(ctx, Request{Op: "update"})
+	}
+	return nil
+}
+
+// serve does what is asked and answers it.
+func (u *Updater) serve(ctx context.Context, r Request) error {
+	u.asked = r.ID
+	text, err := u.do(ctx, r)
+	u.asked = ""
+	u.answer(r, text, err)
+	u.phase(status.Idle)
+	return err
+}
+
+func (u *Updater) do(ctx context.Context, r Request) (string, error) {
+	switch r.Op {
+	case "update", "check", "force":
+		return u.look(ctx, r)
+	case "rollback":
+		if !u.retainedIsGood() {
+			return "", errNoWayBack
+		}
+		return "", u.revert("rolled back by a person")
+	case "unblock":
+		return u.unblock(r.Arg)
+	}
+	return "", fmt.Errorf("no operation %q", r.Op)
+}
+
+// look checks, and plans the next check.
+func (u *Updater) look(ctx context.Context, r Request) (string, error) {
+	if !u.cfg.Repo {
+		return "", errors.New("there is no repository to look at")
+	}
+	checking, done := u.inbox.interruptible(ctx)
+	text, err := u.check(checking, r)
+	interrupted := checking.Err() != nil // by a more urgent request, or the end
+	done()
+	switch {
+	case err == nil || errors.Is(err, ErrHandOver):
+		u.pay.Error = ""
+		u.cfg.Backoff.Reset()
+		u.plan(u.cfg.Every)
+	case interrupted:
+		u.plan(startPause)
+	default:
+		u.pay.Error = err.Error()
+		u.plan(min(u.cfg.Backoff.NextBackOff(), u.cfg.Every))
+	}
+	if d := u.pay.Deferred; d != nil && d.Until.After(time.Now()) && d.Until.Before(u.pay.Next) {
+		u.pay.Next = d.Until
+	}
+	return text, err
+}
+
+func (u *Updater) unblock(which string) (string, error) {
+	var text string
+	keep := func(d status.Denied) bool { return which == "" || d.Hash != which && d.Version != which }
+	err := u.change(func(r *record) {
+		var left []status.Denied
+		for _, d := range r.Denied {
+			if keep(d) {
+				left = append(left, d)
+			} else {
+				text = d.Version + " may be tried again"
+			}
+		}
+		r.Denied = left
+	})
+	if err == nil && text == "" {
+		err = fmt.Errorf("no release %q is denied", which)
+	}
+	if err == nil {
+		u.plan(0)
+	}
+	return text, err
+}
+
+// plan sets the next check, a tenth earlier or later so that not all machines
+// come at once.
+func (u *Updater) plan(d time.Duration) {
+	if u.cfg.Repo {
+		u.pay.Next = time.Now().Add(d + time.Duration((rand.Float64()-0.5)*float64(d)/5))
+	}
+}
+
+// firstPause: who has nothing to run does not wait.
+func (u *Updater) firstPause() time.Duration {
+	if !u.hasPayload() {
+		return 0
+	}
+	return min(startPause, u.cfg.Every)
+}
+
+// persist changes the journal, for as long as it takes: who goes on without
+// would do something twice, or not at all.
+func (u *Updater) persist(ctx context.Context, edit func(*record)) error {
+	for {
+		err := u.change(edit)
+		if err == nil || errors.Is(err, ErrHandOver) {
+			return err
+		}
+		u.pay.Error = err.Error()
+		u.report()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(retryPause):
+		}
+	}
+}

@@ -1,0 +1,270 @@
+package tufrepo
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"portward/internal/durable"
+	"portward/internal/update/pipe"
+)
+
+// Trust is what one machine believes of one repository. It is used from one
+// goroutine; its directory belongs to it alone.
+type Trust struct {
+	built time.Time
+	store store
+	floor floor
+
+	roots     []held[metadata.RootType] // oldest first; the last is the one in force
+	timestamp held[metadata.TimestampType]
+	snapshot  held[metadata.SnapshotType]
+	targets   held[metadata.TargetsType]
+}
+
+// held is verified metadata, with the very bytes that came; zero: none.
+type held[T metadata.Roles] struct {
+	raw []byte
+	md  *metadata.Metadata[T]
+}
+
+// Open reads what is trusted in dir, which is made when it is missing. initial
+// is the root.json that trust begins with: newer roots in dir count if they
+// chain from it, older ones if they chain up to it. Whatever else in dir is
+// unreadable, torn or signed by nobody known is set aside as NAME.bad, and
+// fetched again by the next Refresh. built is when this program was made: no
+// clock is believed that shows less.
+func Open(dir string, initial []byte, built time.Time) (*Trust, error) {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := durable.Sweep(dir); err != nil {
+		return nil, err
+	}
+	first, err := parse[metadata.RootType](initial)
+	if err == nil {
+		err = first.VerifyDelegate(metadata.ROOT, first)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the root to begin with: %w", err)
+	}
+	t := &Trust{built: built, store: store{dir: dir}}
+	t.roots = []held[metadata.RootType]{{initial, first}}
+	t.climb()
+	t.descend()
+	t.timestamp = load[metadata.TimestampType](t, metadata.TIMESTAMP, maxTimestamp)
+	t.snapshot = load[metadata.SnapshotType](t, metadata.SNAPSHOT, maxSnapshot)
+	t.targets = load[metadata.TargetsType](t, metadata.TARGETS, maxTargets)
+	t.loadFloor()
+	return t, t.store.flush()
+}
+
+func (t *Trust) root() held[metadata.RootType] { return t.roots[len(t.roots)-1] }
+
+// climb adds the roots after the initial one, each signed by the one before.
+func (t *Trust) climb() {
+	for {
+		file := versioned(t.root().md.Signed.Version+1, metadata.ROOT)
+		raw, ok := t.store.read(file, maxRoot)
+		if !ok {
+			return
+		}
+		next, err := nextRoot(t.root(), raw)
+		if err != nil {
+			t.store.setAside(file)
+			return
+		}
+		t.roots = append(t.roots, next)
+	}
+}
+
+// descend adds the roots before the initial one, each of which signed the one
+// after. They were checked upwards when they came; nobody but root writes here.
+// What they still do is vouch for a bundle that is older than the program.
+func (t *Trust) descend() {
+	if first := t.roots[0]; !t.isStored(first) {
+		t.store.put(versioned(first.md.Signed.Version, metadata.ROOT), first.raw)
+	}
+	for t.roots[0].md.Signed.Version > 1 {
+		file := versioned(t.roots[0].md.Signed.Version-1, metadata.ROOT)
+		raw, ok := t.store.read(file, maxRoot)
+		if !ok {
+			return
+		}
+		before, err := parse[metadata.RootType](raw)
+		if err == nil {
+			err = before.VerifyDelegate(metadata.ROOT, before)
+		}
+		if err == nil {
+			_, err = nextRoot(held[metadata.RootType]{raw, before}, t.roots[0].raw)
+		}
+		if err != nil {
+			t.store.setAside(file)
+			return
+		}
+		t.roots = append([]held[metadata.RootType]{{raw, before}}, t.roots...)
+	}
+}
+
+func (t *Trust) isStored(r held[metadata.RootType]) bool {
+	raw, ok := t.store.read(versioned(r.md.Signed.Version, metadata.ROOT), maxRoot)
+	return ok && string(raw) == string(r.raw)
+}
+
+// nextRoot is a root of the next version that the one before and itself signed.
+func nextRoot(last held[metadata.RootType], raw []byte) (held[metadata.RootType], error) {
+	next, err := parse[metadata.RootType](raw)
+	if err != nil {
+		return held[metadata.RootType]{}, err
+	}
+	if next.Signed.Version != last.md.Signed.Version+1 {
+		return held[metadata.RootType]{}, fmt.Errorf("version %d after %d", next.Signed.Version, last.md.Signed.Version)
+	}
+	err = errors.Join(last.md.VerifyDelegate(metadata.ROOT, next), next.VerifyDelegate(metadata.ROOT, next))
+	return held[metadata.RootType]{raw, next}, err
+}
+
+// load reads a role's file, if the root in force stands behind it.
+func load[T metadata.Roles](t *Trust, role string, max int64) held[T] {
+	raw, ok := t.store.read(role+".json", max)
+	if !ok {
+		return held[T]{}
+	}
+	md, err := parse[T](raw)
+	if err == nil {
+		err = t.root().md.VerifyDelegate(role, md)
+	}
+	if err != nil {
+		t.store.setAside(role + ".json")
+		return held[T]{}
+	}
+	return held[T]{raw, md}
+}
+
+func (t *Trust) loadFloor() {
+	raw, ok := t.store.read("floor.json", maxTimestamp)
+	if !ok {
+		return
+	}
+	f, err := parseFloor(raw)
+	if err != nil {
+		t.store.setAside("floor.json")
+		return
+	}
+	if f.Root > t.root().md.Signed.Version {
+		f.Walked = time.Time{} // a root was lost: the next refresh looks for it
+	}
+	t.floor = f
+}
+
+// whole says that the three files belong together: no power cut and no failed
+// refresh came between them.
+func (t *Trust) whole() bool {
+	if t.timestamp.md == nil || t.snapshot.md == nil || t.targets.md == nil {
+		return false
+	}
+	s, g := t.timestamp.md.Signed.Meta["snapshot.json"], t.snapshot.md.Signed.Meta["targets.json"]
+	return s.Version == t.snapshot.md.Signed.Version && s.VerifyLengthHashes(t.snapshot.raw) == nil &&
+		g.Version == t.targets.md.Signed.Version && g.VerifyLengthHashes(t.targets.raw) == nil
+}
+
+// Target answers what the trusted targets say of a name, expired or not. A
+// target without exactly one SHA-256 is none of our publisher's and not there.
+func (t *Trust) Target(name string) (pipe.Target, bool) {
+	if t.targets.md == nil {
+		return pipe.Target{}, false
+	}
+	return target(name, t.targets.md.Signed.Targets[name])
+}
+
+func target(name string, f *metadata.TargetFiles) (pipe.Target, bool) {
+	if f == nil || len(f.Hashes) != 1 || len(f.Hashes["sha256"]) != 32 {
+		return pipe.Target{}, false
+	}
+	out := pipe.Target{Name: name, SHA256: f.Hashes["sha256"].String(), Size: f.Length}
+	if f.Custom != nil {
+		out.Custom = *f.Custom
+	}
+	return out, true
+}
+
+// Vouch answers the bytes of the newest trusted root and targets, to be laid
+// into a bundle; targets is nil when there are none.
+func (t *Trust) Vouch() (root, targets []byte) { return t.root().raw, t.targets.raw }
+
+// Vouches says whether a targets file lists these bytes as some seal, and any
+// root that was ever trusted here stands behind it. Expiry and later
+// revocation do not count: a bundle that runs may go on running.
+func (t *Trust) Vouches(targets, seal []byte) error {
+	if len(targets) > maxTargets {
+		return errors.New("the targets that vouch are too large")
+	}
+	md, err := parse[metadata.TargetsType](targets)
+	if err != nil {
+		return fmt.Errorf("the targets that vouch: %w", err)
+	}
+	if err := t.standsBehind(md); err != nil {
+		return fmt.Errorf("the targets that vouch: %w", err)
+	}
+	for name, f := range md.Signed.Targets {
+		if strings.HasSuffix(name, "/seal.json") && f.VerifyLengthHashes(seal) == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("no target lists the seal %s", hashOf(seal))
+}
+
+// standsBehind answers the newest root's complaint when no root agrees.
+func (t *Trust) standsBehind(md *metadata.Metadata[metadata.TargetsType]) (newest error) {
+	for i := len(t.roots) - 1; i >= 0; i-- {
+		err := t.roots[i].md.VerifyDelegate(metadata.TARGETS, md)
+		if err == nil {
+			return nil
+		}
+		if newest == nil {
+			newest = err
+		}
+	}
+	return newest
+}
+
+// expiries lists what is held, root first.
+func (t *Trust) expiries() []Expiry {
+	r := t.root().md.Signed
+	list := []Expiry{{metadata.ROOT, r.Version, r.Expires}}
+	if m := t.targets.md; m != nil {
+		list = append(list, Expiry{metadata.TARGETS, m.Signed.Version, m.Signed.Expires})
+	}
+	if m := t.snapshot.md; m != nil {
+		list = append(list, Expiry{metadata.SNAPSHOT, m.Signed.Version, m.Signed.Expires})
+	}
+	if m := t.timestamp.md; m != nil {
+		list = append(list, Expiry{metadata.TIMESTAMP, m.Signed.Version, m.Signed.Expires})
+	}
+	return list
+}
+
+// Expired answers an *Error when nothing may be installed now because what is
+// trusted is too old. What runs may run on.
+func (t *Trust) Expired(now time.Time) error {
+	ref := t.refTime(now)
+	for _, e := range t.expiries() {
+		if ref.After(e.Expires) {
+			file := e.Role + ".json"
+			return &Error{Expired, inRepo(file), fmt.Errorf("version %d was good until %s", e.Version, e.Expires.UTC().Format(time.DateTime))}
+		}
+	}
+	return nil
+}
+
+// Warnings says what will stop updates, or stops them already, one line each.
+func (t *Trust) Warnings(now time.Time) []string {
+	list := Warn(t.expiries(), t.refTime(now))
+	if since := t.floor.Stale; !since.IsZero() && now.Sub(since) >= lasting {
+		list = append(list, "the repository has served only metadata older than what is known here since "+since.UTC().Format(time.DateTime))
+	}
+	return list
+}
