@@ -41,12 +41,15 @@ var rooms = map[string]room{
 	"cmd/supervisor": {anyRoom, []string{
 		"net/http", "crypto/tls", "go.uber.org/zap", "github.com/coder/websocket",
 		"internal/surface", "internal/hub", "internal/viewer", "internal/capture", "internal/counters",
-	}, "root never touches the network, a picture, or a message from a user's process"},
+		"internal/update/fetch", "internal/update/delta", "internal/update/publish", "github.com/klauspost/compress/zstd",
+	}, "root never touches the network or decodes what came from it, a picture, or a message from a user's process"},
 	"cmd/netchild": {anyRoom, []string{
-		"internal/update", "internal/watchdog", "internal/evidence", "internal/capture",
+		"internal/update", "internal/update/tufrepo", "internal/update/fetch", "internal/request",
+		"internal/watchdog", "internal/evidence", "internal/capture",
 	}, "netchild never touches the bundle's updates, other processes or the supervisor's state"},
 	"cmd/guiagent": {anyRoom, []string{
-		"internal/update", "internal/watchdog", "internal/evidence", "internal/hub", "internal/viewer", "github.com/coder/websocket",
+		"internal/update", "internal/update/tufrepo", "internal/update/fetch", "internal/request",
+		"internal/watchdog", "internal/evidence", "internal/hub", "internal/viewer", "github.com/coder/websocket",
 	}, "an agent has displays and a connection, and no way to root or the network"},
 	"cmd/portward": {anyRoom, []string{
 		"internal/watchdog",
@@ -72,23 +75,33 @@ var rooms = map[string]room{
 	"internal/fault":    {alone, nil, "failing on request needs no room, and no room needs it"},
 	"internal/program":  {[]string{"internal/bundle", "internal/jobs", "internal/wire", "internal/xpcpeer", "launchd"}, []string{"internal/surface", "internal/watchdog", "net/http"}, "what all programs do at start, so it drags nothing into the supervisor"},
 	"launchd":           {alone, nil, "files and names"},
+	"internal/request":  {[]string{"internal/durable"}, []string{"net/http", "internal/update", "internal/status"}, "a request is laid and taken here, never judged"},
 
-	"internal/jobs/jobstest":       {[]string{"internal/jobs"}, nil, "a suite knows its interface"},
-	"internal/xpcpeer/xpcpeertest": {[]string{"internal/xpcpeer", "internal/wire"}, nil, "a suite knows its interface"},
-	"internal/surface/surfacetest": {[]string{"internal/surface", "internal/wire"}, nil, "a suite knows its interface"},
-	"internal/viewer/viewertest":   {alone, nil, "a browser at the page, like a person: it needs the address only"},
+	"internal/update":         {[]string{"internal/bundle", "internal/durable", "internal/status", "internal/update/pipe"}, []string{"net", "os/exec", "internal/update/tufrepo", "internal/watchdog", "internal/jobs"}, "rules, a journal and one exchange; no network, no process, no form of metadata"},
+	"internal/update/pipe":    {alone, []string{"net", "os/exec"}, "the words between root and its fetcher, and no belief in them"},
+	"internal/update/tufrepo": {[]string{"internal/durable", "internal/update/pipe"}, []string{"net/http", "crypto/tls", "os/exec"}, "bytes and a time in, an error out; root links it"},
+	"internal/update/fetch":   {[]string{"internal/update/pipe", "internal/update/delta"}, []string{"internal/durable", "internal/bundle", "internal/update/tufrepo"}, "it downloads and decodes, and nobody believes it"},
+	"internal/update/delta":   {alone, []string{"net", "os/exec"}, "old bytes and a patch in, new bytes out"},
+	"internal/update/publish": {[]string{"internal/bundle", "internal/durable", "internal/update", "internal/update/delta", "internal/update/fetch", "internal/update/pipe", "internal/update/tufrepo"}, []string{"internal/jobs", "internal/watchdog"}, "the publisher's side, which no machine of a user runs"},
+
+	"internal/update/delta/deltatest": {[]string{"internal/update/delta"}, nil, "a suite knows its interface"},
+	"internal/jobs/jobstest":          {[]string{"internal/jobs"}, nil, "a suite knows its interface"},
+	"internal/xpcpeer/xpcpeertest":    {[]string{"internal/xpcpeer", "internal/wire"}, nil, "a suite knows its interface"},
+	"internal/surface/surfacetest":    {[]string{"internal/surface", "internal/wire"}, nil, "a suite knows its interface"},
+	"internal/viewer/viewertest":      {alone, nil, "a browser at the page, like a person: it needs the address only"},
 }
 
 // Rooms with rules of their own.
 var (
-	unsafeRooms = []string{"internal/linux", "internal/macos"}
+	unsafeRooms = []string{"internal/linux", "internal/macos", "proof/syscalls"}
+	rootRooms   = []string{"cmd/supervisor", "internal/watchdog", "internal/update", "internal/update/pipe"}
 	stdOnly     = []string{"internal/watchdog"}
 )
 
 const (
 	maxFileLines     = 500
-	maxRootLines     = 1500 // cmd/supervisor and internal/watchdog together: what runs as root is read in an hour
-	maxRootProgramMB = 9    // stripped
+	maxRootLines     = 4000 // rootRooms together, of code: what runs as root is read in an afternoon
+	maxRootProgramMB = 11   // stripped
 	platforms        = "linux/amd64 darwin/arm64 darwin/amd64"
 )
 
@@ -188,6 +201,7 @@ type source struct {
 	path  string // from the top, with slashes
 	file  *ast.File
 	lines int
+	code  int // lines that are neither blank nor comment
 }
 
 func (s source) room() string { return path.Dir(s.path) }
@@ -211,13 +225,23 @@ func sources(t *testing.T) []source {
 			return err
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ParseComments|parser.SkipObjectResolution)
-		all = append(all, source{filepath.ToSlash(name), file, bytes.Count(text, []byte("\n"))})
+		all = append(all, source{filepath.ToSlash(name), file, bytes.Count(text, []byte("\n")), codeLines(string(text))})
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// codeLines counts what is neither blank nor a comment of its own line.
+func codeLines(text string) (n int) {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "//") {
+			n++
+		}
+	}
+	return n
 }
 
 func (s source) imports() []string {
@@ -292,14 +316,14 @@ func TestLines(t *testing.T) {
 		if s.lines > maxFileLines {
 			t.Errorf("%s has %d lines, at most %d are allowed", s.path, s.lines, maxFileLines)
 		}
-		if s.room() == "cmd/supervisor" || s.room() == "internal/watchdog" {
-			root += s.lines
+		if slices.Contains(rootRooms, s.room()) {
+			root += s.code
 		}
 	}
 	if root > maxRootLines {
-		t.Errorf("cmd/supervisor and internal/watchdog have %d lines, at most %d are allowed", root, maxRootLines)
+		t.Errorf("%q have %d lines of code, at most %d are allowed", rootRooms, root, maxRootLines)
 	}
-	t.Logf("cmd/supervisor and internal/watchdog: %d lines", root)
+	t.Logf("%q: %d lines of code", rootRooms, root)
 }
 
 // Rule: the root program stays small.

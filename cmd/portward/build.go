@@ -4,19 +4,15 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
-
-	"portward/internal/bundle"
-	"portward/internal/program"
-	"portward/launchd"
 )
 
-// programs are what a bundle holds.
-var programs = []string{"supervisor", "netchild", "guiagent"}
+// programs are what a bundle holds. The tool for people is one of them, since
+// the supervisor fetches with it.
+var programs = []string{"supervisor", "netchild", "guiagent", "portward"}
 
 // findPrograms answers where the bundle's programs are: beside this one if
 // they are all there, else built from this module's source into dir.
@@ -67,14 +63,4 @@ func build(ctx context.Context, dir string, progress func(string, ...any)) (map[
 		progress("built %s in %v", name, time.Since(began).Round(100*time.Millisecond))
 	}
 	return m, nil
-}
-
-// install makes the bundle under root; nil plists are the product's.
-func install(root string, from map[string]string, plists fs.FS, progress func(string, ...any)) error {
-	progress("making the bundle")
-	if plists == nil {
-		plists = launchd.Files()
-	}
-	_, err := bundle.Build(program.BundleDir(root), from, plists, program.Build(), func(string) {})
-	return err
 }

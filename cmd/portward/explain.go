@@ -19,8 +19,8 @@ import (
 const explainUsage = `usage: portward explain [--root DIR]
 
 Tells why each process of the running up, or of the one that ran there last,
-ended: when, which life, the verdict, and where the evidence is. What was
-dropped because the evidence has a bound is counted.
+ended, and what became of releases: when, which life, the verdict, and where
+the evidence is. What was dropped because the evidence has a bound is counted.
 `
 
 // seenDir is where `up` itself keeps what the engine saw: every end of every
@@ -104,6 +104,10 @@ func explainTo(out io.Writer, root string) error {
 		return err
 	}
 	for _, r := range mergeEnds(seen, judged) {
+		if r.Job == "update" { // a release, and no process
+			fmt.Fprintf(out, "%s  release %s: %s\n", r.Time.Local().Format("2006-01-02 15:04:05.000"), r.Class, r.Text)
+			continue
+		}
 		fmt.Fprintf(out, "%s  %s life %d, after %v: %s: %s\n", r.Time.Local().Format("2006-01-02 15:04:05.000"), r.Job, r.Life, r.Uptime.Round(time.Millisecond), r.Class, r.Text)
 		fmt.Fprintf(out, "    evidence: %s\n", evidenceOf(root, r))
 	}

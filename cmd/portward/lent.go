@@ -16,7 +16,8 @@ import (
 )
 
 // lent keeps this side of the descriptors that jobs inherit: faults for every
-// job, counters for agents, the engine for the supervisor.
+// job, counters for agents, the engine for the supervisor and
+// the rescue job.
 type lent struct {
 	mu      sync.Mutex
 	faults  map[jobs.Target]*os.File    // writing ends, of the present lives
@@ -71,7 +72,7 @@ func (l *lent) descriptors(t jobs.Target, e jobs.Engine) ([]jobs.NamedFile, erro
 		}
 		files = append(files, jobs.NamedFile{Name: counters.Name, File: f})
 	}
-	if t == supervisorTarget {
+	if t == supervisorTarget || t == rescueTarget {
 		f, err := l.serve(e)
 		if err != nil {
 			closeFiles(files)

@@ -19,6 +19,16 @@ const usage = `usage: portward VERB [flags]
   status    show the jobs and logins of the running one
   poke      make one of its processes fail
   explain   tell why each of its processes was started again
+
+  update    look for a release now, and take it
+  rollback  go back to the retained bundle
+  unblock   let a release be tried again that failed here
+
+  pack          make a bundle of the programs
+  keys          make, replace and show the keys of a repository
+  publish       make a bundle the release of a channel, or recall one
+  lint-release  refuse what would hurt the people who run the release before
+
   version   print the build
 
 portward VERB --help tells more.
@@ -26,12 +36,20 @@ portward VERB --help tells more.
 
 // verbs in the order of the usage text.
 var verbs = map[string]func(args []string) (int, error){
-	"up":      up,
-	"status":  showStatus,
-	"poke":    poke,
-	"explain": explain,
-	boundVerb: bound, // for build alone, and not in the usage
-	"version": func([]string) (int, error) { fmt.Println("portward", program.Build()); return 0, nil },
+	"up":           up,
+	"status":       showStatus,
+	"poke":         poke,
+	"explain":      explain,
+	"update":       updateVerb,
+	"rollback":     rollbackVerb,
+	"unblock":      unblockVerb,
+	"pack":         pack,
+	"keys":         keys,
+	"publish":      publishRelease,
+	"lint-release": lintRelease,
+	fetchVerb:      fetchFor, // for the supervisor alone, and not in the usage
+	boundVerb:      bound,    // for build alone, and not in the usage
+	"version":      func([]string) (int, error) { fmt.Println("portward", program.Build()); return 0, nil },
 }
 
 func main() {

@@ -17,6 +17,7 @@ import (
 var (
 	supervisorTarget = jobs.MakeTarget("system", launchd.Supervisor)
 	netchildTarget   = jobs.MakeTarget("system", launchd.NetChild)
+	rescueTarget     = jobs.MakeTarget("system", launchd.Rescue)
 )
 
 func agentTarget(session string) jobs.Target {
@@ -32,6 +33,7 @@ const firstUID, lastUID = 61184, 65519
 // own.
 type people struct {
 	self, netchild uint32
+	fetch, probe   uint32 // whom the supervisor's own children run as
 	sessions       []jobs.Session
 	reserved       []net.PacketConn
 	socketMode     os.FileMode // of services: who may connect is the service's own policy
@@ -39,7 +41,7 @@ type people struct {
 
 func newPeople(logins int) (people, error) {
 	uid := uint32(os.Geteuid())
-	p := people{self: uid, netchild: uid, socketMode: 0o600}
+	p := people{self: uid, netchild: uid, fetch: uid, probe: uid, socketMode: 0o600}
 	next := func() (uint32, error) { return uid, nil }
 	if uid == 0 {
 		p.socketMode = 0o666
@@ -55,8 +57,10 @@ func newPeople(logins int) (people, error) {
 		}
 	}
 	var err error
-	if p.netchild, err = next(); err != nil {
-		return p, err
+	for _, account := range []*uint32{&p.netchild, &p.fetch, &p.probe} {
+		if *account, err = next(); err != nil {
+			return p, err
+		}
 	}
 	for i := range logins {
 		u, err := next()

@@ -124,6 +124,7 @@ func table(s snapshot) string {
 	if s.Held != "" {
 		fmt.Fprintf(&b, "netchild is held: %s\n", s.Held)
 	}
+	b.WriteString(payloadLines(s.Payload))
 	return b.String()
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"portward/internal/evidence"
@@ -21,6 +22,8 @@ type snapshot struct {
 	Jobs     []jobView     `json:"jobs"`
 	Sessions []sessionView `json:"sessions"`
 	Held     string        `json:"held,omitempty"` // why netchild is held and until when
+
+	Payload status.Payload `json:"payload"` // as in the status file
 }
 
 type jobView struct {
@@ -50,6 +53,7 @@ func (w *world) snapshot() snapshot {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	st, _ := status.Read(program.StatusPath(w.o.root))
+	s.Payload = st.Payload
 	list, _ := w.engine.List(ctx)
 	for _, j := range list {
 		v := viewJob(j, st)
@@ -91,10 +95,15 @@ func viewJob(j jobs.State, st status.Status) jobView {
 // supervisor that succeeds another knows of none; the evidence does.
 func lastVerdict(root string) string {
 	judged, _, err := evidence.List(program.EvidenceDir(root))
-	if err != nil || len(judged) == 0 {
+	if err != nil {
 		return ""
 	}
-	return judged[len(judged)-1].Class
+	for _, r := range slices.Backward(judged) {
+		if r.Job == string(netchildTarget) {
+			return r.Class
+		}
+	}
+	return ""
 }
 
 // A rate is frames per second over the last second or so.

@@ -20,7 +20,7 @@ Shows the jobs and the logins of the running up.
 
   --json      as one JSON document: {version, time, root, viewer, jobs: [{label,
               state, life, pid, uptime_s, restarts, verdict}], sessions: [{id,
-              frames, fps, gaps, last_gap_ms, broken}], held}
+              frames, fps, gaps, last_gap_ms, broken}], held, payload}
   --watch     again and again, until Ctrl-C
   --root DIR  where the running up is
 `

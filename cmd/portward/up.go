@@ -39,6 +39,14 @@ the root directory and Go's caches; a later up cleans what an earlier one left.
   --healthy D         netchild's healthy stretch: a death after it is not a
                       fast one (default 10s)
   --hang D            how long netchild may stand still (default 3s)
+  --repo URL          begin with no netchild at all and install releases from
+                      this repository (see portward publish --help)
+  --channel C         of the repository (default stable)
+  --trust FILE        the root.json with which trust begins (default: what the
+                      repository shows the first time)
+  --ca FILE           PEM file with the only authorities to trust for HTTPS
+  --check-every D     between two looks at the repository (default 15s)
+  --trial-window D    how long a release must be healthy (default 30s)
 
 Exits 0 only if every login streamed: netchild released a frame of it; 64 for a
 wrong command line, 75 when something is in the way now (go run makes that 1).
@@ -61,6 +69,9 @@ type upOptions struct {
 	idle     time.Duration
 	healthy  time.Duration
 	hang     time.Duration
+
+	repo, channel, trust, ca string
+	checkEvery, trialWindow  time.Duration
 }
 
 func parseUp(args []string) (upOptions, error) {
@@ -75,6 +86,12 @@ func parseUp(args []string) (upOptions, error) {
 	fs.DurationVar(&o.idle, "idle", 0, "")
 	fs.DurationVar(&o.healthy, "healthy", 0, "")
 	fs.DurationVar(&o.hang, "hang", 0, "")
+	fs.StringVar(&o.repo, "repo", "", "")
+	fs.StringVar(&o.channel, "channel", "", "")
+	fs.StringVar(&o.trust, "trust", "", "")
+	fs.StringVar(&o.ca, "ca", "", "")
+	fs.DurationVar(&o.checkEvery, "check-every", 15*time.Second, "")
+	fs.DurationVar(&o.trialWindow, "trial-window", 30*time.Second, "")
 	if err := parse(fs, args, upUsage); err != nil {
 		return o, err
 	}
@@ -89,7 +106,7 @@ func parseUp(args []string) (upOptions, error) {
 	case o.sessions < 1 || o.sessions > maxSessions:
 		return o, fmt.Errorf("--sessions %d: between 1 and %d", o.sessions, maxSessions)
 	}
-	for name, d := range map[string]time.Duration{"for": o.duration, "idle": o.idle, "healthy": o.healthy, "hang": o.hang} {
+	for name, d := range map[string]time.Duration{"for": o.duration, "idle": o.idle, "healthy": o.healthy, "hang": o.hang, "check-every": o.checkEvery, "trial-window": o.trialWindow} {
 		if d < 0 || d == 0 && given[name] && name != "idle" {
 			return o, fmt.Errorf("--%s %v: longer than nothing, please", name, d)
 		}
@@ -108,6 +125,11 @@ func parseUp(args []string) (upOptions, error) {
 			return o, fmt.Errorf("%d displays for %d sessions", len(o.displays), o.sessions)
 		}
 		o.source = "x11"
+	}
+	for _, name := range []string{"channel", "trust", "ca", "check-every", "trial-window"} {
+		if given[name] && o.repo == "" {
+			return o, fmt.Errorf("--%s says something about a repository, and there is none\nhint: --repo URL", name)
+		}
 	}
 	switch o.source {
 	case "auto", "testcard", "static":

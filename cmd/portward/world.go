@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,7 +86,7 @@ func (w *world) make(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := install(root, from, w.plists, w.show.say); err != nil {
+	if err := w.install(from); err != nil {
 		return fmt.Errorf("the bundle: %w", err)
 	}
 	if w.people, err = newPeople(w.o.sessions); err != nil {
@@ -160,6 +161,9 @@ func (w *world) furnish() error {
 		{program.EvidenceDir(root), 0o700, p.self},
 		{program.PrivateDir(root, string(netchildTarget)), 0o700, p.netchild},
 		{program.PrivateDir(root, string(supervisorTarget)), 0o700, p.self},
+		{program.UpdateDir(root), 0o700, p.self},
+		{program.RequestDir(root), 0o700, p.self},
+		{program.FetchDir(root), 0o700, p.fetch},
 	}
 	for _, s := range p.sessions {
 		dirs = append(dirs, struct {
@@ -183,6 +187,15 @@ func (w *world) furnish() error {
 	}
 	if w.o.hang > 0 {
 		cfg.HangLimit = config.Duration(w.o.hang)
+	}
+	ca, err := w.copyCA()
+	if err != nil {
+		return err
+	}
+	cfg.Update = config.Update{
+		Repo: w.o.repo, Channel: cmp.Or(w.o.channel, cfg.Update.Channel), CA: ca,
+		Every: config.Duration(w.o.checkEvery), TrialWindow: config.Duration(w.o.trialWindow),
+		MaxLease: cfg.Update.MaxLease, FetchUID: p.fetch, ProbeUID: p.probe,
 	}
 	b, err := cfg.Marshal()
 	if err != nil {
@@ -222,6 +235,9 @@ func (w *world) live(ctx context.Context) error {
 // sessionEnv is what a login adds to its jobs' environment.
 func (w *world) sessionEnv(i int) []string {
 	env := []string{"PORTWARD_SOURCE=" + w.o.source}
+	if lease := os.Getenv("PORTWARD_LEASE"); lease != "" {
+		env = append(env, "PORTWARD_LEASE="+lease)
+	}
 	display := os.Getenv("DISPLAY")
 	if len(w.o.displays) > 0 {
 		display = w.o.displays[i]

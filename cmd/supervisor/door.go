@@ -42,7 +42,7 @@ func (s *supervisor) isNetchild(ev *xpcpeer.Evidence) error {
 		return err
 	}
 	defer exe.Close()
-	id, err := s.seal.Identify(exe)
+	id, err := s.known.Identify(exe)
 	if err != nil {
 		return err
 	}
@@ -76,6 +76,13 @@ func (s *supervisor) message(c *xpcpeer.Conn, m *xpcpeer.Message) {
 		s.dog.Goodbye(life, g.Reason)
 	case wire.KindBeat:
 		s.dog.Beat(life)
+	case wire.KindLease:
+		l, err := wire.ParseLease(m.Dict(), time.Now())
+		if err != nil {
+			s.turnAway(c, m, wire.CodeMalformed, err)
+			return
+		}
+		s.updater.Lease(l.Until)
 	default: // optional, and not known here
 		m.Reply(wire.Refusal{Code: wire.CodeUnknown, Text: string(kind)}.Dict())
 	}

@@ -21,6 +21,7 @@ import (
 	"portward/internal/fault"
 	"portward/internal/jobs"
 	"portward/internal/program"
+	"portward/internal/update"
 	"portward/internal/watchdog"
 	"portward/launchd"
 )
@@ -35,7 +36,20 @@ const (
 // netchild is the job that is watched.
 var netchild = jobs.MakeTarget("system", launchd.NetChild)
 
-func main() { os.Exit(program.Main("supervisor", run)) }
+func main() {
+	body := run
+	switch args := os.Args[1:]; {
+	case len(args) == 1 && args[0] == "--rescue":
+		body = rescue
+	case len(args) == 1 && args[0] == "--qualify":
+		body = proveMyself
+	case len(args) > 0:
+		body = func() (int, error) {
+			return program.ExitUsage, fmt.Errorf("no argument %q: this program is started by its job engine", args[0])
+		}
+	}
+	os.Exit(program.Main("supervisor", body))
+}
 
 func run() (int, error) {
 	p, err := program.Start()
@@ -66,8 +80,12 @@ func run() (int, error) {
 		Backoff:     newBackoff(cfg),
 	}, s.env(ctx))
 	err = s.serve(ctx)
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return program.ExitOK, nil // whatever the stop interrupted
+	case errors.Is(err, update.ErrHandOver):
+		s.log("%v", err)
+		return program.ExitAgain, nil
 	}
 	return program.ExitOK, err
 }
@@ -84,11 +102,15 @@ func newBackoff(cfg config.Config) *backoff.ExponentialBackOff {
 	)
 }
 
-// serve runs until ctx ends. Order matters: the dog hears the engine before
-// the door opens, and netchild's job is loaded only when its bundle was
+// serve runs until ctx ends or another bundle is in place. Order matters: what
+// an update left is recovered before anything else, the dog hears the engine
+// before the door opens, and netchild's job is loaded only when its bundle was
 // verified and somebody listens to its check-in.
 func (s *supervisor) serve(ctx context.Context) error {
-	dead := make(chan error, 1)
+	if err := s.openUpdater(); err != nil {
+		return err
+	}
+	dead := make(chan error, 2)
 	go func() { dead <- s.dog.Run(ctx) }()
 	go func() {
 		if err := deadman.Keep(ctx, selfLimit, selfGrace, func(ctx context.Context) error {
@@ -101,26 +123,44 @@ func (s *supervisor) serve(ctx context.Context) error {
 	if err := s.hear(ctx); err != nil {
 		return err
 	}
-	seal, err := bundle.Verify(program.BundleDir(s.p.Root))
-	if err != nil {
-		return fmt.Errorf("the installed bundle: %w", err)
-	}
-	s.seal = seal
-	door, err := s.openDoor()
-	if err != nil {
-		return err
-	}
-	defer door.Close()
-	if err := s.load(ctx); err != nil {
-		return err
+	if s.seal = s.updater.Live(); s.seal != nil {
+		close, err := s.serveNetchild(ctx)
+		if err != nil {
+			return err
+		}
+		defer close()
 	}
 	s.goPublic()
+	go s.hearRequests(ctx)
 	go fault.Watch(s.p.Files[fault.Name], func(f fault.Fault) {
 		s.log("told to fail: %v", f)
 		fault.Actor{Loop: func(run func()) { run() }}.Do(f)
 	})
 	s.log("up: build %s, life %d, netchild limit %v", s.p.Build, s.p.Life, time.Duration(s.cfg.HangLimit))
+	go func() { dead <- s.updater.Run(ctx) }()
 	return <-dead
+}
+
+// serveNetchild opens the door for netchild and loads its job, if the bundle has
+// a netchild; if not, it sees to it that no earlier one runs on.
+func (s *supervisor) serveNetchild(ctx context.Context) (close func(), err error) {
+	if s.known, err = bundle.OpenKnown(program.BundleDir(s.p.Root), program.RetainedSeal(s.p.Root)); err != nil {
+		return nil, err
+	}
+	door, err := s.openDoor()
+	if err != nil {
+		return nil, err
+	}
+	if s.seal.Has("netchild") {
+		err = s.load(ctx)
+	} else if err = s.engine.Bootout(ctx, netchild); errors.Is(err, jobs.ErrNotLoaded) {
+		err = nil
+	}
+	if err != nil {
+		door.Close()
+		return nil, err
+	}
+	return func() { door.Close() }, nil
 }
 
 // load puts netchild's job into the engine unless it is there already, as it

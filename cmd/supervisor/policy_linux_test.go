@@ -28,17 +28,23 @@ func (e *oneJob) State(_ context.Context, t jobs.Target) (jobs.State, error) {
 	return e.state, e.err
 }
 
-func sealNaming(t *testing.T, name string) *bundle.Seal {
+// knownNaming answers what is known beside a bundle in which this very program
+// has that name.
+func knownNaming(t *testing.T, name string) *bundle.Known {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := bundle.Build(filepath.Join(t.TempDir(), bundle.Name), map[string]string{name: self}, fstest.MapFS{}, "1.0.0", nil)
+	dir := filepath.Join(t.TempDir(), bundle.Name)
+	if _, err := bundle.Build(dir, map[string]string{name: self}, fstest.MapFS{}, "1.0.0", nil); err != nil {
+		t.Fatal(err)
+	}
+	k, err := bundle.OpenKnown(dir, filepath.Join(t.TempDir(), "none"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return k
 }
 
 // judged answers what a policy says of this very process, proven by the kernel.
@@ -78,13 +84,13 @@ func TestIsNetchild(t *testing.T) {
 		"no such job":           {"netchild", oneJob{err: jobs.ErrNotLoaded}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &supervisor{engine: &c.engine, seal: sealNaming(t, c.program)}
+			s := &supervisor{engine: &c.engine, known: knownNaming(t, c.program)}
 			if err := judged(t, s.isNetchild); (err == nil) != c.passes {
 				t.Error(err)
 			}
 		})
 	}
-	s := &supervisor{engine: &oneJob{state: jobs.State{PID: self}}, seal: sealNaming(t, "netchild")}
+	s := &supervisor{engine: &oneJob{state: jobs.State{PID: self}}, known: knownNaming(t, "netchild")}
 	if err := s.isNetchild(&xpcpeer.Evidence{PID: self}); !errors.Is(err, xpcpeer.ErrNoProof) {
 		t.Errorf("without the kernel's proof: %v", err)
 	}

@@ -13,6 +13,8 @@ import (
 	"portward/internal/jobs"
 	"portward/internal/page"
 	"portward/internal/program"
+	"portward/internal/status"
+	"portward/internal/update"
 	"portward/internal/watchdog"
 	"portward/internal/wire"
 	"portward/internal/xpcpeer"
@@ -24,17 +26,23 @@ type supervisor struct {
 	cfg    config.Config
 	engine jobs.Engine
 	store  *evidence.Store
-	seal   *bundle.Seal
 	dog    *watchdog.Dog
 	log    func(format string, args ...any)
+
+	updater *update.Updater
+	seal    *bundle.Seal  // of the live bundle, verified; nil when that is damaged
+	known   *bundle.Known // whose programs may check in
 
 	mu       sync.Mutex
 	lives    map[watchdog.Life]*watched // what each checked-in life writes to
 	sessions []wire.SessionInfo
+	probing  bool // the probe counts as a login
 
 	publishing sync.Mutex
 	public     bool            // the bundle was verified and netchild's job is loaded
 	latest     watchdog.Status // what is public, or will be
+	payload    status.Payload
+	history    *history
 }
 
 // A watched life: the connection it checked in on, and the two memories that
@@ -102,6 +110,7 @@ func (s *supervisor) refreshSessions(ctx context.Context) error {
 		infos[i] = wire.SessionInfo{ID: l.ID, UID: uint64(l.UID)}
 	}
 	s.mu.Lock()
+	infos = s.withProbeLocked(infos)
 	s.sessions = infos
 	var conns []*xpcpeer.Conn
 	for _, w := range s.lives {

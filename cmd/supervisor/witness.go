@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -38,9 +37,7 @@ func (s *supervisor) env(ctx context.Context) watchdog.Env {
 	}
 }
 
-// kill ends the process of that life, if it is not over already. The process is
-// held by pidfd before the engine is asked again whether its pid is still that
-// life's, so that a pid used anew is never hit.
+// kill ends the process of that life, if it is not over already.
 func (s *supervisor) kill(life watchdog.Life) error {
 	ctx, cancel := context.WithTimeout(context.Background(), engineWithin)
 	defer cancel()
@@ -48,19 +45,7 @@ func (s *supervisor) kill(life watchdog.Life) error {
 	if err != nil || watchdog.Life(st.Life) != life || st.PID == 0 {
 		return err
 	}
-	p, err := os.FindProcess(st.PID)
-	if err != nil {
-		return err
-	}
-	defer p.Release()
-	again, err := s.engine.State(ctx, netchild)
-	if err != nil || again.Life != st.Life || again.PID != st.PID {
-		return err
-	}
-	if err := p.Signal(syscall.SIGKILL); !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	return nil // dead, and not told yet
+	return s.signal(ctx, st, syscall.SIGKILL)
 }
 
 // witness keeps what a life left: its last words, how far it had got, and what
@@ -131,7 +116,7 @@ func (s *supervisor) publishLocked() {
 			State: status.State(st.State.String()), Life: uint64(st.Life), PID: st.PID, Since: st.Since,
 			Restarts: st.Restarts, Reason: st.Reason,
 		},
-		Payload: status.Payload{State: status.Installed},
+		Payload: s.payload,
 	}
 	if st.Last.Class != watchdog.None {
 		out.NetChild.Verdict = &status.Verdict{Class: st.Last.Class.String(), Time: st.Last.At, Life: uint64(st.Last.Life)}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"portward/internal/bundle"
+	"portward/launchd"
+)
+
+// A oneShot is one of the children that the supervisor starts itself, for one
+// piece of work: fetch, qualify and probe. All others are its engine's. It has
+// nothing of the supervisor's environment, ends with its context, and with the
+// supervisor.
+type oneShot struct {
+	cmd  *exec.Cmd
+	done chan error // one: how it ended
+	said *tail
+}
+
+// oneShot starts a program. as is the account it runs under where the supervisor
+// is root; zero keeps the supervisor's.
+func (s *supervisor) oneShot(ctx context.Context, path string, as uint32, in io.Reader, out io.Writer, env []string, args ...string) (*oneShot, error) {
+	c := &oneShot{cmd: exec.CommandContext(ctx, path, args...), done: make(chan error, 1), said: &tail{}}
+	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = in, out, c.said
+	c.cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8"}, env...)
+	c.cmd.Dir = "/"
+	c.cmd.WaitDelay = time.Second
+	confine(c.cmd, as)
+	started := make(chan error)
+	go func() {
+		// The kernel ends the child when the thread that started it ends: this
+		// one lives as long as the child.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := c.cmd.Start()
+		started <- err
+		if err == nil {
+			c.done <- c.cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// run waits for the child's end; its error is the last line that the child wrote.
+func (c *oneShot) run(ctx context.Context) error {
+	err := <-c.done
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		err = fmt.Errorf("took too long: %w", ctx.Err())
+	}
+	if last := c.said.last(); last != "" {
+		err = fmt.Errorf("%w: %s", err, last)
+	}
+	return err
+}
+
+// program answers an executable of the bundle at dir.
+func programIn(dir, name string) string { return bundle.Layout(dir).Program(name) }
+
+// rootEnv is what a oneShot is told of where it is.
+func rootEnv(root string) string { return launchd.RootVariable + "=" + root }
+
+// A tail keeps the end of what is written to it.
+type tail struct{ b []byte }
+
+const maxTail = 4 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.b = append(t.b, p...)
+	if over := len(t.b) - maxTail; over > 0 {
+		t.b = bytes.Clone(t.b[over:])
+	}
+	return len(p), nil
+}
+
+// last answers the last line.
+func (t *tail) last() string {
+	lines := strings.Split(strings.TrimSpace(string(t.b)), "\n")
+	return lines[len(lines)-1]
+}
+
+// scratch answers the directory that qualify works in.
+func scratch(updateDir string) string { return filepath.Join(updateDir, "qualify") }
+
+var errNoAccount = errors.New("no account for the fetcher\nhint: update.fetch_uid in the configuration")

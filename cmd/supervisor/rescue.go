@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"portward/internal/config"
+	"portward/internal/jobs"
+	"portward/internal/program"
+	"portward/internal/update"
+	"portward/launchd"
+)
+
+// The jobs of the supervisor itself.
+var (
+	rescueTarget = jobs.MakeTarget("system", launchd.Rescue)
+	ownTarget    = jobs.MakeTarget("system", launchd.Supervisor)
+)
+
+// rescue is one look of the rescue job, in the program of the retained bundle:
+// a trial whose supervisor gives no sign of life is undone, and the good
+// supervisor started.
+func rescue() (int, error) {
+	p, err := program.Start()
+	if err != nil {
+		return program.ExitConfig, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	cfg, err := config.Load(p.Root)
+	if err != nil {
+		cfg = config.Default() // what is broken may be the configuration
+	}
+	ucfg, err := updateConfig(p.Root, cfg)
+	if err != nil {
+		return program.ExitInternal, err
+	}
+	reverted, err := update.Rescue(ucfg)
+	if err != nil || !reverted {
+		return program.ExitOK, err
+	}
+	engine, err := p.Engine(func() {})
+	if err != nil {
+		return program.ExitConfig, err
+	}
+	program.Log("rescue")("the trial was undone: its supervisor gave no sign of life")
+	if err := engine.Kickstart(ctx, ownTarget, true); err != nil {
+		return program.ExitAgain, fmt.Errorf("the retained supervisor: %w", err)
+	}
+	return program.ExitOK, nil
+}

@@ -1,0 +1,277 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"portward/internal/bundle"
+	"portward/internal/config"
+	"portward/internal/durable"
+	"portward/internal/jobs"
+	"portward/internal/program"
+	"portward/internal/request"
+	"portward/internal/status"
+	"portward/internal/update"
+	"portward/internal/update/pipe"
+	"portward/internal/update/tufrepo"
+	"portward/launchd"
+)
+
+// built is the earliest time that it can be: no clock is believed that is
+// behind it.
+var built = time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
+
+// updateConfig says where the updater of a product's root finds things.
+func updateConfig(root string, cfg config.Config) (update.Config, error) {
+	dir := program.UpdateDir(root)
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
+		return update.Config{}, err
+	}
+	machine, err := machineID(filepath.Join(dir, "machine"))
+	if err != nil {
+		return update.Config{}, err
+	}
+	u := cfg.Update
+	return update.Config{
+		Live: program.BundleDir(root), Dir: dir, RetainedSeal: program.RetainedSeal(root),
+		Repo: u.Repo != "", Channel: u.Channel, Platform: runtime.GOOS + "-" + runtime.GOARCH,
+		Machine: machine, Boot: bootID(),
+		Every: time.Duration(u.Every), TrialWindow: time.Duration(u.TrialWindow), MaxLease: time.Duration(u.MaxLease),
+		Attempts: 3,
+		Backoff: backoff.NewExponentialBackOff(
+			backoff.WithInitialInterval(2*time.Second),
+			backoff.WithMaxInterval(max(time.Duration(u.Every), 2*time.Second)),
+			backoff.WithMaxElapsedTime(0),
+		),
+	}, nil
+}
+
+// machineID answers the random id in the file at path, which it makes once. It
+// decides nothing but a machine's turn in rollouts.
+func machineID(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err == nil && len(b) >= 26 {
+		return string(b), nil
+	}
+	id := rand.Text()
+	return id, durable.Write(path, []byte(id), 0o600)
+}
+
+// openUpdater recovers whatever an interrupted update left: the first thing a
+// supervisor does.
+func (s *supervisor) openUpdater() error {
+	cfg, err := updateConfig(s.p.Root, s.cfg)
+	if err != nil {
+		return err
+	}
+	root, _ := os.ReadFile(filepath.Join(bundle.Layout(cfg.Live).Tuf(), "root.json"))
+	trust, err := tufrepo.Open(filepath.Join(cfg.Dir, "trust"), root, built)
+	if err != nil {
+		return err
+	}
+	s.history = openHistory(s.p.Root, s.store, s.log)
+	s.updater, err = update.Open(cfg, update.Env{
+		Fetch: s.fetch, Qualify: s.qualify, Rescue: s.rescueJob, Trial: s.trial, Stop: s.stopAll, Report: s.reportPayload,
+	}, trust)
+	if err != nil {
+		return err
+	}
+	return s.belongsHere()
+}
+
+// belongsHere makes sure that this process runs from the live bundle: the
+// rescue job may have exchanged it since the engine started it.
+func (s *supervisor) belongsHere() error {
+	live := s.updater.Live()
+	self, err := os.Executable()
+	if live == nil || err != nil {
+		return nil
+	}
+	f, err := os.Open(self)
+	if err != nil {
+		return update.ErrHandOver // its path is gone, and so is its bundle
+	}
+	defer f.Close()
+	if _, err := live.Identify(f); errors.Is(err, bundle.ErrUnknown) {
+		return update.ErrHandOver
+	}
+	return nil
+}
+
+// reportPayload publishes what the updater says.
+func (s *supervisor) reportPayload(p status.Payload) {
+	s.publishing.Lock()
+	defer s.publishing.Unlock()
+	s.history.see(p)
+	s.payload = p
+	if s.public {
+		s.publishLocked()
+	}
+}
+
+// fetch starts the fetcher: the tool for people, as an account that may do
+// nothing but speak to the network.
+func (s *supervisor) fetch(ctx context.Context) (*pipe.Client, func(), error) {
+	as := s.cfg.Update.FetchUID
+	if os.Geteuid() == 0 && as == 0 {
+		return nil, nil, errNoAccount
+	}
+	ask, askW, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer ask.Close()
+	answerR, answer, err := os.Pipe()
+	if err != nil {
+		askW.Close()
+		return nil, nil, err
+	}
+	defer answer.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	path := programIn(program.BundleDir(s.p.Root), "portward")
+	c, err := s.oneShot(ctx, path, as, ask, answer, append(proxies(), rootEnv(s.p.Root)), "fetch", "--root", s.p.Root)
+	if err != nil {
+		cancel()
+		return nil, nil, errors.Join(fmt.Errorf("the fetcher: %w", err), askW.Close(), answerR.Close())
+	}
+	stop := context.AfterFunc(ctx, func() { answerR.Close() }) // a grandchild may hold the other end
+	end := func() {
+		askW.Close()
+		stop()
+		answerR.Close()
+		grace := time.AfterFunc(time.Second, cancel)
+		if err := c.run(ctx); err != nil && ctx.Err() == nil {
+			s.log("the fetcher: %v", err)
+		}
+		grace.Stop()
+		cancel()
+	}
+	return pipe.NewClient(answerR, askW), end, nil
+}
+
+// proxies answers what the environment says of them: all of it that the fetcher
+// gets.
+func proxies() (env []string) {
+	for _, name := range []string{"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
+// rescueJob loads or unloads the job that undoes a trial which this program's
+// successor cannot undo itself.
+func (s *supervisor) rescueJob(ctx context.Context, on bool) error {
+	if !on {
+		err := s.engine.Bootout(ctx, rescueTarget)
+		if errors.Is(err, jobs.ErrNotLoaded) {
+			return nil
+		}
+		return err
+	}
+	if _, err := s.engine.State(ctx, rescueTarget); err == nil {
+		return nil // its plist is the same in every release
+	}
+	plist := filepath.Join(bundle.Layout(program.BundleDir(s.p.Root)).LaunchDaemons(), launchd.Rescue+".plist")
+	return s.engine.Bootstrap(ctx, rescueTarget.Domain(), plist)
+}
+
+// stopWithin is how long a job may take to stop in order.
+const stopWithin = 5 * time.Second
+
+// stopAll ends every process of the bundle but this one. netchild is held
+// meanwhile, so that all are gone at one time and the next start is a cold one.
+func (s *supervisor) stopAll(ctx context.Context) error {
+	s.log("everything stops, and starts again on demand")
+	if err := s.engine.Hold(ctx, netchild, time.Now().Add(2*stopWithin)); err != nil && !errors.Is(err, jobs.ErrNotLoaded) {
+		return err
+	}
+	defer s.engine.Hold(context.WithoutCancel(ctx), netchild, time.Time{})
+	list, err := s.engine.List(ctx)
+	if err != nil {
+		return err
+	}
+	list = slices.DeleteFunc(list, func(j jobs.State) bool {
+		return j.PID == 0 || j.Target != netchild && j.Target.Label() != launchd.GUIAgent
+	})
+	for _, j := range list {
+		s.signal(ctx, j, syscall.SIGTERM)
+	}
+	deadline := time.Now().Add(stopWithin)
+	for _, j := range list {
+		if err := s.awaitEnd(ctx, j, deadline); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitEnd waits until the process that j describes is over, and kills it at
+// the deadline.
+func (s *supervisor) awaitEnd(ctx context.Context, j jobs.State, deadline time.Time) error {
+	for {
+		now, err := s.engine.State(ctx, j.Target)
+		if err != nil || now.PID != j.PID || now.Life != j.Life {
+			return ctx.Err()
+		}
+		if time.Now().After(deadline) {
+			return s.signal(ctx, j, syscall.SIGKILL)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// signal sends sig to the process that j describes, unless it is over. The
+// process is held by pidfd before the engine is asked again whether the pid is
+// still that life's, so that a pid used anew is never hit.
+func (s *supervisor) signal(ctx context.Context, j jobs.State, sig syscall.Signal) error {
+	p, err := os.FindProcess(j.PID)
+	if err != nil {
+		return err
+	}
+	defer p.Release()
+	again, err := s.engine.State(ctx, j.Target)
+	if err != nil || again.Life != j.Life || again.PID != j.PID {
+		return err
+	}
+	if err := p.Signal(sig); !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil // dead, and not told yet
+}
+
+// hearRequests hands what root asks for to the updater until ctx ends.
+func (s *supervisor) hearRequests(ctx context.Context) {
+	take := func(r request.Request) {
+		s.log("asked to %s %s (%s)", r.Op, r.Arg, r.ID)
+		s.updater.Ask(update.Request(r))
+	}
+	refused := func(id string, err error) { s.log("request %s: %v", id, err) }
+	for {
+		err := request.Watch(ctx, program.RequestDir(s.p.Root), take, refused)
+		if ctx.Err() != nil {
+			return
+		}
+		s.log("requests: %v", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Minute):
+		}
+	}
+}
