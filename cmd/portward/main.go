@@ -1,6 +1,7 @@
 // Command portward is the tool for people: it runs the whole product on this
-// machine, pokes it, asks it and explains what happened. It must never do
-// anything that the product in production would need.
+// machine, pokes it, asks it and explains what happened, and makes and publishes
+// releases. The product itself needs one verb of it, fetch, which the supervisor
+// starts without any rights. It must never decide in the supervisor's place.
 package main
 
 import (

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"portward/internal/bundle"
@@ -21,9 +23,10 @@ const qualifyWithin = time.Minute
 
 // qualify lets the supervisor of a staged bundle prove that it works, before
 // it becomes the one that would have to undo itself: it updates a bundle in a
-// directory of its own and checks in here, as netchild does.
-func (s *supervisor) qualify(ctx context.Context, staged string) error {
-	ctx, cancel := context.WithTimeout(ctx, qualifyWithin)
+// directory of its own and checks in here, as netchild does. That it does not
+// is the release's fault, and a *update.Failure.
+func (s *supervisor) qualify(parent context.Context, staged string) error {
+	ctx, cancel := context.WithTimeout(parent, qualifyWithin)
 	defer cancel()
 	seal, err := bundle.ReadSeal(staged)
 	if err != nil {
@@ -41,19 +44,36 @@ func (s *supervisor) qualify(ctx context.Context, staged string) error {
 	}
 	defer door.Close()
 	c, err := s.oneShot(ctx, programIn(staged, "supervisor"), 0, nil, nil, []string{rootEnv(dir)}, "--qualify")
-	if err != nil {
+	if err == nil {
+		err = c.run(ctx)
+	}
+	if err == nil && len(in) == 0 {
+		err = errors.New("it ended in order and never checked in")
+	}
+	switch {
+	case parent.Err() != nil:
+		return parent.Err()
+	case machines(err):
 		return err
+	case err != nil:
+		return &update.Failure{Class: "unqualified", Text: fmt.Sprintf("its supervisor: %v", err)}
 	}
-	if err := c.run(ctx); err != nil {
-		return err
+	s.log("the supervisor of %s (build %s) has qualified", seal.Version, (<-in).Build)
+	return nil
+}
+
+// machines says whether it is this machine that failed, and no release: it has
+// no room or no memory, or the child said so.
+func machines(err error) bool {
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return exit.ExitCode() == program.ExitAgain
 	}
-	select {
-	case m := <-in:
-		s.log("the supervisor of %s (build %s) has qualified", seal.Version, m.Build)
-		return nil
-	default:
-		return errors.New("it ended in order and never checked in")
+	for _, e := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE} {
+		if errors.Is(err, e) {
+			return true
+		}
 	}
+	return false
 }
 
 // openQualifyDoor listens for the check-in of the staged bundle's supervisor.
@@ -108,6 +128,9 @@ func proveMyself() (int, error) {
 	}
 	mine := filepath.Dir(filepath.Dir(filepath.Dir(self))) // BUNDLE/Contents/MacOS/supervisor
 	if err := update.NoOp(ctx, filepath.Join(dir, "noop"), mine); err != nil {
+		if machines(err) {
+			return program.ExitAgain, err
+		}
 		return program.ExitInternal, fmt.Errorf("an update to itself: %w", err)
 	}
 	c := xpcpeer.Dial(xpcpeer.Unix(program.RunDir(dir), nil), launchd.CheckInService, xpcpeer.Config{
