@@ -14,6 +14,14 @@ type report struct {
 	Version  int             `json:"version"`
 	Jobs     []jobReport     `json:"jobs"`
 	Sessions []sessionReport `json:"sessions"`
+	Payload  payloadReport   `json:"payload"`
+}
+
+type payloadReport struct {
+	State   string   `json:"state"`             // none, installed or damaged
+	Version string   `json:"version,omitempty"` // of the installed bundle
+	Trial   bool     `json:"trial"`             // it has still to prove itself
+	Denied  []string `json:"denied,omitempty"`  // versions that failed here
 }
 
 type jobReport struct {
@@ -33,6 +41,11 @@ type sessionReport struct {
 // newReport sums up what ran for d.
 func newReport(s snapshot, d time.Duration) report {
 	r := report{Version: reportVersion, Jobs: []jobReport{}, Sessions: []sessionReport{}}
+	p := s.Payload
+	r.Payload = payloadReport{State: string(p.State), Version: p.Version, Trial: p.Trial != nil}
+	for _, d := range p.Denied {
+		r.Payload.Denied = append(r.Payload.Denied, d.Version)
+	}
 	for _, j := range s.Jobs {
 		r.Jobs = append(r.Jobs, jobReport{j.Label, j.State, j.Life, j.Restarts})
 	}

@@ -51,7 +51,8 @@ the root directory and Go's caches; a later up cleans what an earlier one left.
 Exits 0 only if every login streamed: netchild released a frame of it; 64 for a
 wrong command line, 75 when something is in the way now (go run makes that 1).
 The report: {version, jobs: [{label, state, lives, restarts}],
-sessions: [{id, frames, fps, gaps_ms}]}; see docs/processes.md.
+sessions: [{id, frames, fps, gaps_ms}], payload: {state, version, trial,
+denied}}; see docs/processes.md.
 `
 
 // maxSessions is how many logins are played at most.

@@ -18,8 +18,11 @@
 // (it was started too often), the rescue job (it gives no sign of life), and
 // the next Open (one of them was cut off).
 //
+// Beside the live bundle lies one other (sight.go): what is staged, and from the
+// exchange on what was replaced, until the next release needs the room.
+//
 // What a crash leaves is judged by what lies there, read byte by byte (decide,
-// in sight.go); the journal says only what was meant. At every instant one
+// in recover.go); the journal says only what was meant. At every instant one
 // whole bundle is at the live path:
 //
 //	journal.write Exchanged   live is From    a start forgets it

@@ -1,6 +1,7 @@
 package update
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,14 +15,11 @@ import (
 
 // exchange prepares the way back, and goes. What stays behind without an
 // exchange is taken away again.
-func (u *Updater) exchange(ctx context.Context, staged place) error {
+func (u *Updater) exchange(ctx context.Context) error {
 	u.phase(status.Exchanging)
-	err := u.copyRetainedSeal(u.sight.live)
+	err := u.armRescue(ctx)
 	if err == nil {
-		err = u.armRescue(ctx)
-	}
-	if err == nil {
-		err = u.exchangeNow(staged)
+		err = u.exchangeNow()
 	}
 	if !errors.Is(err, ErrHandOver) {
 		err = errors.Join(err, u.disarmRescue(ctx))
@@ -31,22 +29,20 @@ func (u *Updater) exchange(ctx context.Context, staged place) error {
 
 // exchangeNow is the one step: intent first. What an error leaves behind is
 // looked at as a start would.
-func (u *Updater) exchangeNow(staged place) error {
-	lock, err := u.cfg.journal().lock()
-	if err != nil {
-		return err
-	}
-	err = u.changeLocked(func(r *record) { r.State, r.Boot, r.Stamp = Exchanged, u.cfg.Boot, r.Stamp+1 })
-	if err != nil {
-		return errors.Join(err, lock.Close())
-	}
-	err = u.cfg.swap(staged.path)
-	if err == nil {
+func (u *Updater) exchangeNow() error {
+	err := u.cfg.journal().locked(func() error {
+		err := u.changeLocked(func(r *record) { r.State, r.Boot, r.Stamp = Exchanged, u.cfg.Boot, r.Stamp+1 })
+		if err == nil {
+			err = u.cfg.swap()
+		}
+		if err != nil {
+			return err
+		}
 		u.changeLocked(func(r *record) { r.State = OnTrial }) // if not: Exchanged, with To in place, says the same
-	}
-	lock.Close()
-	if err == nil {
 		return ErrHandOver
+	})
+	if errors.Is(err, ErrHandOver) {
+		return err
 	}
 	if again := u.recover(); again != nil {
 		return again
@@ -57,58 +53,58 @@ func (u *Updater) exchangeNow(staged place) error {
 	return err
 }
 
-// armRescue lets the supervisor of the live bundle watch over its successor.
+// armRescue lets the supervisor of the live bundle watch over its successor, and
+// tells everybody which programs may still run besides those of that one.
 func (u *Updater) armRescue(ctx context.Context) error {
 	if u.sight.live.seal == nil {
 		return nil // nothing to go back to
 	}
-	program := filepath.Join(u.cfg.rescueDir(), "supervisor")
-	if err := errors.Join(durable.RemoveAll(program), durable.RemoveAll(u.cfg.seenFile())); err != nil {
+	data, err := u.sight.live.seal.Bytes()
+	if err == nil {
+		err = durable.Write(u.cfg.RetainedSeal, data, 0o644)
+	}
+	if err = errors.Join(err, durable.RemoveAll(u.cfg.seenFile())); err != nil {
 		return err
 	}
-	if err := linkOrCopy(bundle.Layout(u.cfg.Live).Program("supervisor"), program, 0o755); err != nil {
+	if err := linkOrCopy(bundle.Layout(u.cfg.Live).Program("supervisor"), u.cfg.rescueProgram(), 0o755); err != nil {
 		return fmt.Errorf("the rescue job's program: %w", err)
 	}
 	return u.env.Rescue(ctx, true)
 }
 
 func (u *Updater) disarmRescue(ctx context.Context) error {
-	err := u.env.Rescue(ctx, false)
-	return errors.Join(err, durable.RemoveAll(filepath.Join(u.cfg.rescueDir(), "supervisor")), durable.RemoveAll(u.cfg.seenFile()))
+	return errors.Join(u.env.Rescue(ctx, false), durable.RemoveAll(u.cfg.rescueProgram()), durable.RemoveAll(u.cfg.seenFile()))
 }
 
 // errNoWayBack is in the error of revert when nothing good is retained.
 var errNoWayBack = errors.New("nothing to go back to")
 
-// revert goes back to the retained bundle, read again before; in a trial that
-// is what was exchanged away, wherever it lies.
+// revert goes back to the retained bundle, read again before.
 func (u *Updater) revert(why string) error {
 	u.phase(status.Reverting)
-	lock, err := u.cfg.journal().lock()
-	if err != nil {
-		return err
-	}
-	defer lock.Close()
-	path := u.cfg.previous()
-	if p, found := u.sight.holding(u.rec.From); found && u.onTrial {
-		path = p.path
-	}
-	back := inspect(path, u.vouched)
-	if back.err != nil {
-		return fmt.Errorf("%w: %w", errNoWayBack, back.err)
-	}
-	return u.exchangeBackLocked(back, why, true)
+	return u.cfg.journal().locked(func() error {
+		if u.sight.beside = inspect(u.cfg.beside(), u.vouched); u.sight.beside.unreadable() {
+			return u.sight.beside.err // the next start tries again
+		}
+		if !u.retained() {
+			return errNoWayBack
+		}
+		return u.exchangeBackLocked(why, true)
+	})
 }
 
-// exchangeBackLocked puts the bundle at with into the live place: intent first.
-// What lay there before is denied where it is at fault. A full disk that cannot
-// hold the intent stops nothing: what lies there says enough.
-func (u *Updater) exchangeBackLocked(with place, why string, fault bool) error {
+// exchangeBackLocked puts the other bundle into the live place: intent first.
+// What lay there before is denied where it is at fault; if it is damaged, the
+// journal says what it was. A full disk that cannot hold the intent stops
+// nothing: what lies there says enough.
+func (u *Updater) exchangeBackLocked(why string, fault bool) error {
 	live := u.sight.live
 	err := u.changeLocked(func(r *record) {
-		r.To, r.ToVersion = live.hash, live.version()
-		r.From, r.FromVersion = with.hash, with.version()
-		r.settle(Reverted, why)
+		to, version := r.To, r.ToVersion
+		r.begin(Reverted, why, u.sight.beside, live, cmp.Or(u.asked, r.Asked))
+		if fault && live.seal == nil {
+			r.To, r.ToVersion = to, version
+		}
 		if fault {
 			r.deny(why)
 		}
@@ -116,7 +112,7 @@ func (u *Updater) exchangeBackLocked(with place, why string, fault bool) error {
 	if errors.Is(err, ErrHandOver) {
 		return err
 	}
-	if err := u.cfg.swap(with.path); err != nil {
+	if err := u.cfg.swap(); err != nil {
 		return err
 	}
 	return ErrHandOver
@@ -124,13 +120,15 @@ func (u *Updater) exchangeBackLocked(with place, why string, fault bool) error {
 
 // swap is the one step. Whoever removed the live bundle left nothing to
 // exchange.
-func (c Config) swap(with string) error {
+func (c Config) swap() error {
 	if _, err := os.Lstat(c.Live); errors.Is(err, os.ErrNotExist) {
-		return durable.Rename(with, c.Live)
+		return durable.Rename(c.beside(), c.Live)
 	}
-	err := durable.Exchange(c.Live, with)
+	err := durable.Exchange(c.Live, c.beside())
 	if errors.Is(err, errors.ErrUnsupported) {
 		err = fmt.Errorf("this file system cannot exchange two directories in one step, which updates need: %w", err)
 	}
 	return err
 }
+
+func (c Config) rescueProgram() string { return filepath.Join(c.rescueDir(), "supervisor") }

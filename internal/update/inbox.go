@@ -13,31 +13,31 @@ type inbox struct {
 	mu        sync.Mutex
 	requests  []Request
 	until     time.Time
-	interrupt context.CancelFunc
+	interrupt context.CancelFunc // of the latest check or trial
 }
+
+func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1), interrupt: func() {}} }
 
 // Ask hands a request to Run. It is answered in status.Payload.Answers. A
 // rollback ends a check or a trial that is going on.
 func (u *Updater) Ask(r Request) {
-	in := u.inbox
-	in.mu.Lock()
-	in.requests = append(in.requests, r)
-	if r.Op == "rollback" && in.interrupt != nil {
-		in.interrupt()
-	}
-	in.mu.Unlock()
-	in.knock()
+	u.inbox.leave(func(in *inbox) {
+		in.requests = append(in.requests, r)
+		if r.Op == "rollback" {
+			in.interrupt()
+		}
+	})
 }
 
 // Lease says that sessions ask not to be disturbed until then; zero ends that.
 func (u *Updater) Lease(until time.Time) {
-	u.inbox.mu.Lock()
-	u.inbox.until = until
-	u.inbox.mu.Unlock()
-	u.inbox.knock()
+	u.inbox.leave(func(in *inbox) { in.until = until })
 }
 
-func (in *inbox) knock() {
+func (in *inbox) leave(what func(*inbox)) {
+	in.mu.Lock()
+	what(in)
+	in.mu.Unlock()
 	select {
 	case in.wake <- struct{}{}:
 	default:
@@ -59,15 +59,10 @@ func (in *inbox) take() []Request {
 }
 
 // interruptible answers a ctx that a rollback ends.
-func (in *inbox) interruptible(ctx context.Context) (context.Context, func()) {
+func (in *inbox) interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.interrupt = cancel
-	return ctx, func() {
-		cancel()
-		in.mu.Lock()
-		defer in.mu.Unlock()
-		in.interrupt = nil
-	}
+	return ctx, cancel
 }

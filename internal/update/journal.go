@@ -2,6 +2,7 @@ package update
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,6 +11,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"time"
 
 	"portward/internal/durable"
@@ -31,16 +34,14 @@ const (
 	Reverted  State = "reverted"  // intent: the earlier bundle gets its place back
 )
 
-func (s State) String() string {
-	if s == Idle {
-		return "idle"
-	}
-	return string(s)
-}
-
 // inFlight: To may have taken the live bundle's place, and has not proved itself.
 func (s State) inFlight() bool {
 	return s == Verified || s == Staged || s == Exchanged || s == OnTrial
+}
+
+// staging: what lies beside the live bundle is To, as far as it came.
+func (r record) staging() bool {
+	return (r.State == Idle || r.State == Verified || r.State == Staged) && r.denial(r.To) == ""
 }
 
 // A coldness is how far the cold start came that belongs to a trial, or the
@@ -70,8 +71,20 @@ type record struct {
 	Installed   string          `json:"installed,omitempty"` // what lay at the live path, whole and vouched for
 	Waiting     string          `json:"waiting,omitempty"`   // a release that sessions hold back
 	Since       time.Time       `json:"since,omitzero"`      // when they began to
-	Asked       string          `json:"asked,omitempty"`     // the request that this change serves
+	Asked       string          `json:"asked,omitempty"`     // the request that made another bundle live
 	Denied      []status.Denied `json:"denied,omitempty"`
+}
+
+// settle forgets how the release on its way is doing, and who asked for it.
+func (r *record) settle(s State, why string) {
+	r.State, r.Reason, r.Attempts, r.Cold, r.Asked = s, why, 0, warm, ""
+}
+
+// begin writes down what is to replace what, and who asked for it.
+func (r *record) begin(s State, why string, from, to place, asked string) {
+	r.settle(s, why)
+	r.From, r.FromVersion, r.To, r.ToVersion = from.hash, from.version(), to.hash, to.version()
+	r.Asked = asked
 }
 
 // maxDenied bounds the deny list; the oldest is forgotten first.
@@ -79,15 +92,18 @@ const maxDenied = 64
 
 // deny remembers that To is not to be tried again.
 func (r *record) deny(why string) {
-	if _, known := deniedAs(r.Denied, r.To); !known && r.To != "" {
+	if r.To != "" && r.denial(r.To) == "" {
 		r.Denied = append(r.Denied, status.Denied{Hash: r.To, Version: r.ToVersion, Why: why, Time: time.Now().UTC().Truncate(time.Second)})
 	}
 	r.Denied = r.Denied[max(0, len(r.Denied)-maxDenied):]
 }
 
-// settle forgets the release on its way, and nothing else.
-func (r *record) settle(s State, why string) {
-	r.State, r.Reason, r.Attempts, r.Cold = s, why, 0, warm
+// denial answers why the release with this hash is not to be tried; empty: it may be.
+func (r record) denial(hash string) string {
+	if i := slices.IndexFunc(r.Denied, func(d status.Denied) bool { return d.Hash == hash }); i >= 0 {
+		return cmp.Or(r.Denied[i].Why, "it failed")
+	}
+	return ""
 }
 
 // A journal is a directory with two slots. The record of generation n lies in
@@ -100,46 +116,43 @@ func (j journal) slot(n uint64) string {
 	return filepath.Join(string(j), fmt.Sprintf("journal.%d", n%2))
 }
 
-func (j journal) lock() (*durable.FileLock, error) {
-	return durable.Lock(filepath.Join(string(j), "lock"))
+func (j journal) locked(do func() error) error {
+	lock, err := durable.Lock(filepath.Join(string(j), "lock"))
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	return do()
 }
 
 // read answers the newest valid record. What cannot be read is set aside and is
 // no reason not to start.
-func (j journal) read() record {
-	a, b := j.readSlot(0), j.readSlot(1)
-	if a.Gen > b.Gen {
-		return a
+func (j journal) read() (newest record) {
+	for n := range uint64(2) {
+		data, err := os.ReadFile(j.slot(n))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		var r record
+		if err == nil {
+			r, err = parseRecord(data)
+		}
+		if err != nil {
+			durable.Rename(j.slot(n), j.slot(n)+".bad")
+		} else if r.Gen > newest.Gen {
+			newest = r
+		}
 	}
-	return b
+	return newest
 }
 
-func (j journal) readSlot(n uint64) record {
-	data, err := os.ReadFile(j.slot(n))
-	if errors.Is(err, fs.ErrNotExist) {
-		return record{}
-	}
-	var r record
-	if err == nil {
-		r, err = parseRecord(data)
-	}
-	if err != nil {
-		durable.Rename(j.slot(n), j.slot(n)+".bad")
-		return record{}
-	}
-	return r
-}
-
-func parseRecord(data []byte) (record, error) {
+func parseRecord(data []byte) (r record, err error) {
 	sum, body, _ := bytes.Cut(bytes.TrimSuffix(data, []byte("\n")), []byte(" "))
 	if want := sha256.Sum256(body); hex.EncodeToString(want[:]) != string(sum) {
-		return record{}, errors.New("the journal's checksum is wrong")
+		return r, errors.New("the journal's checksum is wrong")
 	}
-	var r record
-	if err := json.Unmarshal(body, &r); err != nil {
-		return record{}, err
-	}
-	return r, nil
+	err = json.Unmarshal(body, &r)
+	return r, err
 }
 
 // write makes r the newest record and answers it with its generation.
@@ -151,4 +164,27 @@ func (j journal) write(r record) (record, error) {
 	}
 	line := fmt.Appendf(nil, "%x %s\n", sha256.Sum256(body), body)
 	return r, durable.Write(j.slot(r.Gen), line, 0o600)
+}
+
+// change edits the record. Somebody else's writing since it was read means that
+// the rescue job undid the trial: ErrHandOver.
+func (u *Updater) change(edit func(*record)) error {
+	return u.cfg.journal().locked(func() error { return u.changeLocked(edit) })
+}
+
+func (u *Updater) changeLocked(edit func(*record)) error {
+	is := u.cfg.journal().read()
+	if is.Gen != u.rec.Gen {
+		return ErrHandOver
+	}
+	r := is
+	r.Denied = slices.Clone(is.Denied)
+	if edit(&r); reflect.DeepEqual(r, is) {
+		return nil
+	}
+	r, err := u.cfg.journal().write(r)
+	if err == nil {
+		u.rec = r
+	}
+	return err
 }

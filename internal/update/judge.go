@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"portward/internal/bundle"
-	"portward/internal/status"
 )
 
 // securityLease is how long sessions may hold back a security release.
@@ -18,7 +17,6 @@ type question struct {
 	version  string // its version
 	payload  bool   // it is more than a seed
 	retained string // the hash of the whole bundle to go back to, if there is one
-	denied   []status.Denied
 	machine  string
 	forced   bool      // a person wants it now
 	lease    time.Time // until when sessions ask not to be disturbed
@@ -26,54 +24,51 @@ type question struct {
 	maxLease time.Duration
 
 	hash    string // of the release's seal
+	denial  string // why it is not to be tried, if it is not
 	release Release
 }
 
-type verdict int
+type verdict string
 
 const (
-	nothing verdict = iota // what runs is what shall run
-	wait                   // a release is known, its time has not come
-	take
-	goBack // what runs is recalled, what is retained is better
+	nothing verdict = "nothing" // what runs is what shall run
+	wait    verdict = "wait"    // a release is known, its time has not come
+	take    verdict = "take"
+	goBack  verdict = "go back" // what runs is recalled, what is retained is better
 )
 
-func (v verdict) String() string { return [...]string{"nothing", "wait", "take", "go back"}[v] }
+const upToDate = " is up to date"
 
 // judge answers what to do about a release. Why is for people; until, the
 // latest time to judge again, may be zero.
 func judge(q question) (v verdict, why string, until time.Time) {
 	recalled := slices.Contains(q.release.Bad, q.live)
 	good := !slices.Contains(q.release.Bad, q.hash)
-	denial, denied := deniedAs(q.denied, q.hash)
 	switch {
-	case recalled && q.retained != "" && (q.retained == q.hash || q.hash == q.live || !good || denied) &&
+	case recalled && q.retained != "" && (q.retained == q.hash || q.hash == q.live || !good || q.denial != "") &&
 		!slices.Contains(q.release.Bad, q.retained):
 		return goBack, "recalled", until
+	case q.hash == q.live && recalled:
+		return nothing, "what is installed is recalled, and nothing good is retained", until
 	case q.hash == q.live:
-		if recalled {
-			why = "what is installed is recalled, and nothing good is retained"
-		}
-		return nothing, why, until
+		return nothing, q.version + upToDate, until
 	case !good:
 		return wait, "recalled", until
-	case denied:
-		return wait, "denied: " + denial.Why, until
+	case q.denial != "":
+		return wait, "denied: " + q.denial, until
 	case recalled || q.live == "":
-		return take, "", until
 	case q.payload && bundle.Compare(q.release.Version, q.version) < 0:
-		return nothing, "", until
+		return nothing, q.version + upToDate, until
 	case q.forced:
-		return take, "", until
 	case !q.payload && q.release.Rollout.Share > 0: // nothing that runs could be disturbed or kept
-		return take, "", until
 	case !q.release.Rollout.Takes(q.machine, q.now):
 		return wait, "it is not this machine's turn yet", until
+	default:
+		if until = q.leaseEnd(); q.now.Before(until) {
+			return wait, "a session is not to be disturbed", until
+		}
 	}
-	if until = q.leaseEnd(); q.now.Before(until) {
-		return wait, "a session is not to be disturbed", until
-	}
-	return take, "", time.Time{}
+	return take, q.release.Version + " is available", time.Time{}
 }
 
 // leaseEnd is bounded from when the release was first held back, so that no
@@ -91,12 +86,4 @@ func (q question) leaseEnd() time.Time {
 		return end
 	}
 	return q.lease
-}
-
-func deniedAs(list []status.Denied, hash string) (status.Denied, bool) {
-	i := slices.IndexFunc(list, func(d status.Denied) bool { return d.Hash == hash })
-	if i < 0 {
-		return status.Denied{}, false
-	}
-	return list[i], true
 }

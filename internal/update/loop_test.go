@@ -153,8 +153,8 @@ func TestRequests(t *testing.T) {
 				}
 			}
 		}
-		stop := s.run(u)
 		gen := u.rec.Gen
+		stop := s.run(u)
 		s.pass(20 * time.Second)
 		for _, op := range []string{"check", "unblock", "nonsense", "rollback"} {
 			u.Ask(Request{ID: op, Op: op})
@@ -170,6 +170,34 @@ func TestRequests(t *testing.T) {
 		if a := s.pay.Answers[1:]; len(a) != 4 || a[0].Error == "" || a[1].Error == "" || a[2].Error == "" || a[3].Error != "" {
 			t.Errorf("answers %+v", a)
 		}
+	})
+}
+
+// Rule: a rollback that cannot be is refused, and proves nothing: the release
+// stays on trial.
+func TestRollbackWithNoWayBack(t *testing.T) {
+	s := newScene(t, "1.0.0")
+	s.offer("2.0.0")
+	s.take()
+	s.mustOpen() // which puts the earlier bundle aside
+	if err := os.RemoveAll(s.cfg.beside()); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s.t = t
+		u := s.mustOpen()
+		s.trial = func(ctx context.Context, step TrialStep) error { <-ctx.Done(); return ctx.Err() }
+		stop := s.run(u)
+		s.pass(time.Second)
+		u.Ask(Request{ID: "r", Op: "rollback"})
+		s.pass(time.Second)
+		if a := s.pay.Answers; len(a) != 2 || a[1].Error == "" {
+			t.Errorf("answers %+v", a)
+		}
+		if s.pay.Trial == nil || u.rec.State != OnTrial {
+			t.Errorf("%v, status %+v", u.rec.State, s.pay)
+		}
+		stop()
 	})
 }
 
@@ -254,7 +282,7 @@ func TestCensus(t *testing.T) {
 	s.take()
 	u := s.settle()
 	s.offer("3.0.0")
-	if err := s.check(u, "force"); err != nil || s.pay.Deferred == nil || s.hashOf(s.cfg.previous()) == "" {
+	if err := s.check(u, "force"); err != nil || s.pay.Deferred == nil || s.hashOf(s.cfg.beside()) == "" {
 		t.Errorf("check: %v, status %+v", err, s.pay)
 	}
 	end()

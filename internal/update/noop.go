@@ -29,28 +29,13 @@ func NoOp(ctx context.Context, scratch, bundleDir string) error {
 	n := &noop{dir: bundleDir, seal: seal}
 	cfg := Config{
 		Live: filepath.Join(scratch, bundle.Name), Dir: filepath.Join(scratch, "update"),
-		RetainedSeal: filepath.Join(scratch, "retained", "seal.json"),
-		Attempts:     1, SetGID: os.Getegid(), Every: time.Hour,
+		RetainedSeal: filepath.Join(scratch, "retained", "seal.json"), Attempts: 1,
 	}
-	if err := n.older(cfg); err != nil {
+	if err = n.older(cfg.Live); err == nil {
+		err = n.walk(ctx, cfg)
+	}
+	if err != nil {
 		return fmt.Errorf("no-op: %w", err)
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for i, step := range []func(*Updater) error{
-		func(u *Updater) error { _, err := u.check(ctx, Request{Op: "force"}); return err },
-		func(u *Updater) error { return u.trial(ctx) },
-		func(u *Updater) error { return u.trial(ctx) },
-	} {
-		u, err := Open(cfg, n.env(), n)
-		if err == nil {
-			err = step(u)
-		}
-		if last := i == 2; last && err == nil && u.rec.State == Committed && u.rec.To == seal.Hash() {
-			return nil
-		} else if last || !errors.Is(err, ErrHandOver) {
-			return fmt.Errorf("no-op: step %d did not end as it must: %w", i, err)
-		}
 	}
 	return nil
 }
@@ -64,28 +49,45 @@ type noop struct {
 
 // older lays the bundle without its first plain file into the live place, by
 // links where they can be.
-func (n *noop) older(cfg Config) error {
+func (n *noop) older(live string) error {
 	i := slices.IndexFunc(n.seal.Entries, func(e bundle.Entry) bool { return e.Type == bundle.File && e.Identifier == "" })
 	if i < 0 {
 		return errors.New("the bundle has no plain file")
 	}
 	old := &bundle.Seal{Version: n.seal.Version, Entries: slices.Delete(slices.Clone(n.seal.Entries), i, i+1)}
-	data, err := old.Bytes()
-	if err != nil {
-		return err
-	}
-	to := cfg.Live
-	cfg.Live = n.dir // where reuse looks
-	u := &Updater{cfg: cfg, trust: n}
-	if err := durable.MkdirAll(to, 0o755); err != nil {
-		return err
-	}
+	err := durable.MkdirAll(live, 0o755)
 	for _, e := range old.Entries {
-		if got, err := u.reuse(e, filepath.Join(to, e.Path)); err != nil || !got {
-			return errors.Join(fmt.Errorf("%s cannot be copied", e.Path), err)
+		if err == nil {
+			_, err = reuse(e, n.dir, live)
 		}
 	}
-	return u.close(offer{seal: old, bytes: data}, to)
+	if err == nil {
+		err = closeBundle(live, old, n)
+	}
+	return err
+}
+
+// walk starts one updater after another: each but the last hands over.
+func (n *noop) walk(ctx context.Context, cfg Config) error {
+	for range 3 {
+		u, err := Open(cfg, n.env(), n)
+		switch {
+		case err != nil:
+		case u.onTrial:
+			err = u.trial(ctx)
+		default:
+			_, err = u.check(ctx, Request{Op: "force"})
+		}
+		switch {
+		case err == nil && u.rec.State == Committed && u.sight.live.hash == n.seal.Hash():
+			return nil
+		case err == nil:
+			return fmt.Errorf("it came to rest, and is not committed: %q", u.rec.State)
+		case !errors.Is(err, ErrHandOver):
+			return err
+		}
+	}
+	return errors.New("it does not come to rest")
 }
 
 func (n *noop) env() Env {
@@ -114,25 +116,25 @@ func (n *noop) Target(name string) (pipe.Target, bool) {
 	return pipe.Target{Name: name, SHA256: n.seal.Hash(), Size: maxSeal, Custom: custom}, err == nil
 }
 
-func (n *noop) Vouch() (root, targets []byte)   { return []byte("{}"), []byte("{}") }
-func (n *noop) Vouches(targets, _ []byte) error { return nil }
-func (n *noop) Warnings(time.Time) []string     { return nil }
-func (n *noop) Expired(time.Time) error         { return nil }
+func (n *noop) Vouch() (root, targets []byte) { return []byte("{}"), []byte("{}") }
+func (n *noop) Vouches(_, _ []byte) error     { return nil }
+func (n *noop) Warnings(time.Time) []string   { return nil }
+func (n *noop) Expired(time.Time) error       { return nil }
 
 func (n *noop) Get(string, int64, string) ([]byte, error) { return n.seal.Bytes() }
 
 func (n *noop) Prepare(pipe.Want) (pipe.Plan, error) { return pipe.Plan{}, nil }
 
 func (n *noop) File(f pipe.File, _ bool, to io.Writer, _ func(done, total int64)) error {
-	i := slices.IndexFunc(n.seal.Entries, func(e bundle.Entry) bool { return e.SHA256 == f.SHA256 })
-	if i < 0 {
-		return pipe.ErrNotFound
-	}
-	file, err := os.Open(filepath.Join(n.dir, n.seal.Entries[i].Path))
-	if err != nil {
+	for _, e := range n.seal.Entries {
+		if e.SHA256 != f.SHA256 {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(n.dir, e.Path))
+		if err == nil {
+			_, err = to.Write(data)
+		}
 		return err
 	}
-	defer file.Close()
-	_, err = io.Copy(to, file)
-	return err
+	return pipe.ErrNotFound
 }

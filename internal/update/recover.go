@@ -1,54 +1,86 @@
 package update
 
 import (
-	"os"
 	"path/filepath"
 
-	"portward/internal/bundle"
 	"portward/internal/durable"
 )
 
-// recover brings what lies there and the journal together. It answers
-// ErrHandOver when another bundle lies at the live path now. A journal that
-// cannot be written stops no start: what lies there is judged again next time.
-func (u *Updater) recover() error {
-	lock, err := u.cfg.journal().lock()
-	if err != nil {
-		return err
+// An action is what recovery does.
+type action string
+
+const (
+	rest   action = "rest"   // what was in flight is forgotten: no exchange happened, or nothing whole lies there
+	try    action = "try"    // the live bundle is on trial
+	undo   action = "undo"   // the trial is over: exchange
+	undone action = "undone" // it was exchanged back already
+	keep   action = "keep"   // it should be undone, but there is nothing to go back to
+	mend   action = "mend"   // the live bundle is damaged, what lies beside it is not: exchange
+)
+
+// decide answers what a start has to do. It believes what lies there; the
+// record says only what was meant.
+func decide(r record, s sight, attempts int) action {
+	back := s.holds(r.From)
+	live, beside := s.live.hash, s.beside.hash
+	switch {
+	case live == "" && (back || beside != "" && beside != r.To && r.denial(beside) == ""):
+		return mend
+	case live == "":
+		return rest
+	case live == r.To && r.State == Reverted && back:
+		return undo
+	case live == r.To && r.State == Reverted:
+		return keep
+	case live == r.To && r.State.inFlight() && back && r.Attempts >= attempts:
+		return undo
+	case live == r.To && r.State.inFlight():
+		return try
+	case live == r.From && r.State == OnTrial:
+		return undone
 	}
-	defer lock.Close()
+	return rest
+}
+
+// recover brings what lies there and the journal together. It answers
+// ErrHandOver when another bundle lies at the live path now.
+func (u *Updater) recover() error { return u.cfg.journal().locked(u.recoverLocked) }
+
+// recoverLocked lets no journal that cannot be written stop a start: what lies
+// there is judged again next time.
+func (u *Updater) recoverLocked() error {
 	for _, dir := range []string{u.cfg.Dir, u.cfg.rescueDir(), filepath.Dir(u.cfg.RetainedSeal)} {
 		durable.Sweep(dir) // under the lock, for the rescue job writes there too
 	}
 	u.rec = u.cfg.journal().read()
-	u.asked = u.rec.Asked
-	u.sight = u.cfg.look(u.vouched)
-	u.onTrial = false
-	act, with := decide(u.rec, u.sight, u.cfg.Attempts)
-	switch act {
-	case mend:
-		return u.exchangeBackLocked(with, "the installed bundle was damaged: "+u.sight.live.err.Error(), false)
-	case undo:
-		why := u.rec.Reason
-		if u.rec.State != Reverted {
-			why = "crash: its supervisor was started too often without passing"
-		}
-		return u.exchangeBackLocked(with, why, true)
-	case try:
-		u.onTrial = true
-		err = u.changeLocked(u.countStart)
-	case undone:
-		err = u.changeLocked(func(r *record) { r.deny("it was undone"); r.settle(Reverted, "it was undone") })
-	case keep:
-		err = u.changeLocked(func(r *record) { r.settle(Committed, r.Reason+"; there was nothing to go back to") })
-	case forget, beyond:
-		if u.rec.State.inFlight() {
-			err = u.changeLocked(func(r *record) { r.settle(Idle, "") })
-		}
+	u.sight = sight{inspect(u.cfg.Live, u.vouched), inspect(u.cfg.beside(), u.vouched)}
+	act := decide(u.rec, u.sight, u.cfg.Attempts)
+	u.onTrial = act == try
+	live, was := u.sight.live, u.rec.State
+	switch {
+	case act == mend: // on trial, a release answers for what became of it
+		return u.exchangeBackLocked("the installed bundle was damaged: "+live.err.Error(), was.inFlight() && u.sight.holds(u.rec.From) && !live.unreadable())
+	case act == undo && was == Reverted:
+		return u.exchangeBackLocked(u.rec.Reason, true)
+	case act == undo:
+		return u.exchangeBackLocked("crash: its supervisor was started too often without passing", true)
 	}
-	if h := u.sight.live.hash; err == nil && h != "" && h != u.rec.Installed {
-		err = u.changeLocked(func(r *record) { r.Installed = h })
-	}
+	err := u.changeLocked(func(r *record) {
+		switch {
+		case act == try:
+			r.countStart(u.cfg.Boot)
+		case act == undone:
+			r.deny("it was undone")
+			r.settle(Reverted, "it was undone")
+		case act == keep:
+			r.settle(Committed, r.Reason+"; there was nothing to go back to")
+		case was.inFlight():
+			r.settle(Idle, "")
+		}
+		if live.hash != "" {
+			r.Installed = live.hash
+		}
+	})
 	if err != nil {
 		u.pay.Error = err.Error()
 	}
@@ -57,58 +89,11 @@ func (u *Updater) recover() error {
 
 // countStart comes before anything that the new code does. The start after the
 // full stop, or after a reboot, is the cold one.
-func (u *Updater) countStart(r *record) {
+func (r *record) countStart(boot string) {
 	r.State = OnTrial
 	r.Attempts++
 	r.Stamp++
-	if r.Cold == asked || r.Cold == warm && r.Boot != u.cfg.Boot {
+	if r.Cold == asked || r.Cold == warm && r.Boot != boot {
 		r.Cold = done
 	}
-}
-
-// vouched believes what it once believed: a lost store of metadata must not
-// condemn what is installed.
-func (u *Updater) vouched(path string, seal *bundle.Seal) error {
-	h := seal.Hash()
-	if h == u.rec.Installed || h == u.rec.From || h == u.rec.To || !seal.Has("netchild") {
-		return nil // who installed a seed vouches for it: it can do nothing but update
-	}
-	return u.vouchedAnew(path, seal)
-}
-
-func (u *Updater) vouchedAnew(path string, seal *bundle.Seal) error {
-	targets, err := os.ReadFile(filepath.Join(bundle.Layout(path).Tuf(), "targets.json"))
-	if err != nil {
-		return err
-	}
-	data, err := seal.Bytes()
-	if err != nil {
-		return err
-	}
-	return u.trust.Vouches(targets, data)
-}
-
-// changeLocked writes an edited record; the caller holds the lock. Somebody
-// else's writing means that the rescue job undid the trial.
-func (u *Updater) changeLocked(edit func(*record)) error {
-	r := u.cfg.journal().read()
-	if r.Gen != u.rec.Gen {
-		return ErrHandOver
-	}
-	r.Asked = u.asked
-	edit(&r)
-	r, err := u.cfg.journal().write(r)
-	if err == nil {
-		u.rec = r
-	}
-	return err
-}
-
-func (u *Updater) change(edit func(*record)) error {
-	lock, err := u.cfg.journal().lock()
-	if err != nil {
-		return err
-	}
-	defer lock.Close()
-	return u.changeLocked(edit)
 }

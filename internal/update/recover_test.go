@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"portward/internal/bundle"
@@ -14,60 +15,49 @@ import (
 var states = []State{Idle, Verified, Staged, Exchanged, OnTrial, Committed, Reverted}
 
 // Rule: what lies there decides; the record says only what was meant. The
-// table is for A replaced by B; each word is what lies live, previous, staging;
-// x is damaged or nothing.
+// table is for A replaced by B; each word is what lies live and beside; x is
+// damaged or nothing.
 func TestDecide(t *testing.T) {
-	lie := []string{"A-B", "AB-", "A--", "BA-", "B-A", "B--", "xA-", "x-A", "xB-", "x-B", "x--", "C-A"}
+	lie := []string{"AB", "Ax", "BA", "Bx", "xA", "xB", "xC", "xx", "CA"}
 	want := map[State]string{
-		//         A-B    AB-    A--    BA-    B-A    B--    xA-    x-A    xB-    x-B    x--    C-A
-		Idle:      "rest   rest   rest   rest   rest   rest   mend   mend   mend   beyond beyond rest",
-		Verified:  "forget forget forget try    try    try    mend   mend   mend   beyond beyond forget",
-		Staged:    "forget forget forget try    try    try    mend   mend   mend   beyond beyond forget",
-		Exchanged: "forget forget forget try    try    try    mend   mend   mend   beyond beyond forget",
-		OnTrial:   "undone undone undone try    try    try    mend   mend   mend   beyond beyond forget",
-		Committed: "rest   rest   rest   rest   rest   rest   mend   mend   mend   beyond beyond rest",
-		Reverted:  "rest   rest   rest   undo   undo   keep   mend   mend   mend   beyond beyond rest",
+		//         AB     Ax     BA   Bx   xA   xB   xC   xx   CA
+		Idle:      "rest   rest   rest rest mend rest mend rest rest",
+		Verified:  "rest   rest   try  try  mend rest mend rest rest",
+		Staged:    "rest   rest   try  try  mend rest mend rest rest",
+		Exchanged: "rest   rest   try  try  mend rest mend rest rest",
+		OnTrial:   "undone undone try  try  mend rest mend rest rest",
+		Committed: "rest   rest   rest rest mend rest mend rest rest",
+		Reverted:  "rest   rest   undo keep mend rest mend rest rest",
 	}
 	for _, state := range states {
-		row := split(want[state])
+		row := strings.Fields(want[state])
 		for i, l := range lie {
-			p := func(i int) place {
-				if l[i] == '-' || l[i] == 'x' {
-					return place{}
-				}
-				return place{hash: l[i : i+1]}
-			}
-			s := sight{live: p(0), previous: p(1), staging: p(2)}
+			p := func(i int) place { return place{hash: strings.Trim(l[i:i+1], "x")} }
+			s := sight{live: p(0), beside: p(1)}
 			r := record{State: state, From: "A", To: "B"}
-			if got, _ := decide(r, s, 3); got.String() != row[i] {
+			if got := decide(r, s, 3); string(got) != row[i] {
 				t.Errorf("%v, %s: %v, want %s", state, l, got, row[i])
 			}
 			r.Attempts = 3
-			got, _ := decide(r, s, 3)
-			if _, back := s.holding("A"); row[i] == "try" && back && got != undo {
+			if got := decide(r, s, 3); row[i] == "try" && s.holds("A") && got != undo {
 				t.Errorf("%v, %s: %v after too many starts, want undo", state, l, got)
 			}
-			r.Denied = []status.Denied{{Hash: "B"}}
-			if got, with := decide(r, s, 3); got == mend && with.hash == "B" {
+			r.Denied = []status.Denied{{Hash: "B"}, {Hash: "C"}}
+			if got := decide(r, s, 3); got == mend && !s.holds("A") {
 				t.Errorf("%v, %s: mended with a denied bundle", state, l)
 			}
 		}
 	}
 }
 
-func split(s string) (words []string) {
-	var w string
-	for n, left := 0, s; left != ""; left = left[n:] {
-		if k, err := fmt.Sscan(left, &w); k != 1 || err != nil {
-			break
-		}
-		words = append(words, w)
-		n = len(w)
-		for n < len(left) && left[n] == ' ' {
-			n++
-		}
+// Rule: a lost journal is no reason to leave a damaged bundle where it is.
+func TestDecideWithoutJournal(t *testing.T) {
+	if got := decide(record{}, sight{beside: place{hash: "A"}}, 3); got != mend {
+		t.Errorf("%v, want mend", got)
 	}
-	return words
+	if got := decide(record{}, sight{}, 3); got != rest {
+		t.Errorf("%v, want rest", got)
+	}
 }
 
 // Rule: from whatever a crash left there, starts converge to one whole bundle
@@ -81,14 +71,12 @@ func TestConverges(t *testing.T) {
 		hash: map[string]string{"A": base.hashOf(base.cfg.Live), "B": base.offered.Hash()},
 	}
 	for _, state := range states {
-		t.Run(state.String(), func(t *testing.T) {
+		t.Run(string(state), func(t *testing.T) {
 			t.Parallel()
-			n := 0
 			for _, live := range []string{"A", "B", "x"} {
-				for _, previous := range []string{"A", "B", "x"} {
-					for _, staging := range []string{"A", "B", "x"} {
-						n++
-						c.run(t, state, live, previous, staging, n%2 == 0)
+				for _, beside := range []string{"A", "B", "x"} {
+					for _, gone := range []bool{false, true} {
+						c.run(t, state, live, beside, gone)
 					}
 				}
 			}
@@ -102,9 +90,9 @@ type convergence struct {
 }
 
 // run tries one case; x is damaged, or gone.
-func (c convergence) run(t *testing.T, state State, live, previous, staging string, gone bool) {
+func (c convergence) run(t *testing.T, state State, live, beside string, gone bool) {
 	t.Helper()
-	name := fmt.Sprintf("%v, live %s, previous %s, staging %s, gone %v", state, live, previous, staging, gone)
+	name := fmt.Sprintf("%v, live %s, beside %s, gone %v", state, live, beside, gone)
 	s := &scene{t: t, cfg: c.cfg}
 	root := t.TempDir()
 	s.cfg.Live, s.cfg.Dir = filepath.Join(root, bundle.Name), filepath.Join(root, "update")
@@ -112,7 +100,7 @@ func (c convergence) run(t *testing.T, state State, live, previous, staging stri
 	if err := os.MkdirAll(s.cfg.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for path, what := range map[string]string{s.cfg.Live: live, s.cfg.previous(): previous, s.cfg.staging(): staging} {
+	for path, what := range map[string]string{s.cfg.Live: live, s.cfg.beside(): beside} {
 		lay(t, path, c.from[what], what == "x" && !gone)
 	}
 	if _, err := s.cfg.journal().write(record{State: state, From: c.hash["A"], To: c.hash["B"]}); err != nil {
@@ -120,14 +108,14 @@ func (c convergence) run(t *testing.T, state State, live, previous, staging stri
 	}
 	u := s.settle()
 	there := s.hashOf(s.cfg.Live)
-	if whole := live != "x" || previous != "x" || staging == "A"; whole && there == "" {
+	if whole := live != "x" || beside == "A"; whole && there == "" {
 		t.Errorf("%s: nothing whole lives", name)
 	}
 	if state := u.rec.State; u.onTrial || state == OnTrial || state == Exchanged {
 		t.Errorf("%s: ended in %v", name, state)
 	}
-	if there != "" && u.retainedIsGood() != (s.hashOf(s.cfg.previous()) != "") {
-		t.Errorf("%s: retained %v", name, u.retainedIsGood())
+	if h := s.hashOf(s.cfg.beside()); h != "" && h != there && !u.retained() && (h != u.rec.To || u.rec.denial(h) != "") {
+		t.Errorf("%s: what lies beside is of no use", name)
 	}
 	if again := s.settle(); s.hashOf(s.cfg.Live) != there || again.rec.Gen != u.rec.Gen {
 		t.Errorf("%s: another start changes it again", name)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,10 +49,11 @@ func ParseRelease(data []byte) (Release, error) {
 	if len(data) > maxRelease {
 		return r, fmt.Errorf("release: more than %d bytes", maxRelease)
 	}
-	if err := json.Unmarshal(data, &r); err != nil {
-		return Release{}, fmt.Errorf("release: %w", err)
+	err := json.Unmarshal(data, &r)
+	if err == nil {
+		err = r.check()
 	}
-	if err := r.check(); err != nil {
+	if err != nil {
 		return Release{}, fmt.Errorf("release: %w", err)
 	}
 	return r, nil
@@ -70,7 +72,7 @@ func (r Release) check() error {
 	case len(r.Bad) > maxHashes || len(r.History) > maxHashes:
 		return fmt.Errorf("more than %d hashes", maxHashes)
 	}
-	for _, h := range append(r.Bad[:len(r.Bad):len(r.Bad)], r.History...) {
+	for _, h := range slices.Concat(r.Bad, r.History) {
 		if len(h) != 64 || strings.Trim(h, "0123456789abcdef") != "" {
 			return fmt.Errorf("%q is no hash of a seal", h)
 		}

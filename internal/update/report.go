@@ -7,6 +7,9 @@ import (
 	"portward/internal/status"
 )
 
+// maxAnswers is how many of the latest are told.
+const maxAnswers = 16
+
 // phase says what begins now.
 func (u *Updater) phase(p status.Phase) {
 	u.pay.Phase, u.pay.Progress = p, nil
@@ -21,40 +24,46 @@ func (u *Updater) progress(p status.Phase, n, total int64, unit string) {
 	}
 }
 
-// answer is for who asked; a timer is nobody.
-func (u *Updater) answer(r Request, text string, err error) {
-	if r.ID == "" {
+// answer is for who asked with that id; a timer is nobody.
+func (u *Updater) answer(id, text string, err error) {
+	if id == "" {
 		return
 	}
-	a := status.Answer{ID: r.ID, Text: text}
+	a := status.Answer{ID: id, Text: text}
 	switch {
 	case errors.Is(err, ErrHandOver):
 		a.Text = "another bundle takes the place"
 	case err != nil:
 		a.Text, a.Error = "", err.Error()
 	}
-	u.pay.Answers = append(u.pay.Answers[max(0, len(u.pay.Answers)-maxAnswers+1):len(u.pay.Answers):len(u.pay.Answers)], a)
-	u.report()
+	latest := u.pay.Answers[max(0, len(u.pay.Answers)-maxAnswers+1):]
+	u.pay.Answers = append(latest[:len(latest):len(latest)], a) // a report keeps the old ones
 }
 
 // report tells all that is told and all that is derived from what lies there.
 func (u *Updater) report() {
-	p, s := u.pay, u.sight
-	p.State, p.Version, p.Hash, p.Channel = status.Installed, s.live.version(), s.live.hash, u.cfg.Channel
+	p, live := u.pay, u.sight.live
+	p.State, p.Version, p.Hash, p.Channel = status.Installed, live.version(), live.hash, u.cfg.Channel
+	p.Denied = u.rec.Denied
+	if u.retained() {
+		p.Previous = u.sight.beside.version()
+	}
 	switch {
-	case s.live.seal == nil:
+	case live.seal == nil:
 		p.State = status.Damaged
 		if p.Error == "" {
-			p.Error = s.live.err.Error()
+			p.Error = live.err.Error()
 		}
 	case !u.hasPayload():
 		p.State = status.NoPayload
 	}
-	p.Previous, p.Denied = s.previous.version(), u.rec.Denied
 	if u.onTrial {
 		p.Trial = &status.Trial{
 			Version: u.rec.ToVersion, Hash: u.rec.To, From: u.rec.FromVersion,
 			Attempts: u.rec.Attempts, Cold: u.rec.Cold == done,
+		}
+		if p.Phase == status.Idle {
+			p.Phase = status.OnTrial
 		}
 	}
 	u.reported = time.Now()

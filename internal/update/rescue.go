@@ -1,12 +1,12 @@
 package update
 
 import (
-	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
-	"portward/internal/bundle"
 	"portward/internal/durable"
 )
 
@@ -14,14 +14,9 @@ import (
 // supervisor: the first sees it, three more see it again.
 const lastLook = 4
 
-// A seen is what the rescue job remembers from one look to the next. No clock
-// is in it: a machine that slept lost no looks.
-type seen struct {
-	Stamp uint64 `json:"stamp"`
-	Boot  string `json:"boot"`
-	Looks int    `json:"looks"` // in a row that saw this stamp
-}
-
+// seenFile is what the rescue job remembers: a line for each look in a row that
+// saw one stamp, in one boot. No clock is in it: a machine that slept lost no
+// looks.
 func (c Config) seenFile() string { return filepath.Join(c.rescueDir(), "seen") }
 
 // Rescue is one look of the rescue job, which is the program of the retained
@@ -29,52 +24,40 @@ func (c Config) seenFile() string { return filepath.Join(c.rescueDir(), "seen") 
 // gives no sign of life, and a revert that was not finished; the supervisor
 // must be started anew then. It needs Live, Dir and Boot of the configuration.
 func Rescue(cfg Config) (reverted bool, err error) {
-	lock, err := cfg.journal().lock()
-	if err != nil {
-		return false, err
+	err = cfg.journal().locked((&Updater{cfg: cfg}).rescueLocked)
+	if errors.Is(err, ErrHandOver) {
+		return true, nil
 	}
-	defer lock.Close()
-	u := &Updater{cfg: cfg, rec: cfg.journal().read()}
+	return false, err
+}
+
+func (u *Updater) rescueLocked() error {
+	u.rec = u.cfg.journal().read()
 	why := u.rec.Reason
 	switch u.rec.State {
 	case Reverted:
 	case Exchanged, OnTrial:
-		if late, err := cfg.late(u.rec.Stamp); err != nil || !late {
-			return false, err
+		if late, err := u.cfg.late(u.rec.Stamp); err != nil || !late {
+			return err
 		}
 		why = "hang: its supervisor gave no sign of life"
 	default:
-		return false, nil
-	}
-	u.sight = cfg.look(func(string, *bundle.Seal) error { return nil })
-	back, found := u.sight.holding(u.rec.From)
-	if live := u.sight.live.hash; live == u.rec.From || live != "" && live != u.rec.To {
-		return false, nil // it did not happen, or is undone
-	}
-	if !found {
-		return false, errNoWayBack
-	}
-	err = u.exchangeBackLocked(back, why, true)
-	return errors.Is(err, ErrHandOver), ignoreHandOver(err)
-}
-
-func ignoreHandOver(err error) error {
-	if errors.Is(err, ErrHandOver) {
 		return nil
 	}
-	return err
+	u.sight = sight{inspect(u.cfg.Live, nil), inspect(u.cfg.beside(), nil)}
+	if live := u.sight.live.hash; live == u.rec.From || live != "" && live != u.rec.To {
+		return nil // it did not happen, or is undone
+	}
+	if !u.sight.holds(u.rec.From) {
+		return errNoWayBack
+	}
+	return u.exchangeBackLocked(why, true)
 }
 
 // late says whether this stamp was seen too often.
 func (c Config) late(stamp uint64) (bool, error) {
-	var s seen
-	if data, err := os.ReadFile(c.seenFile()); err != nil || json.Unmarshal(data, &s) != nil || s.Stamp != stamp || s.Boot != c.Boot {
-		s = seen{Stamp: stamp, Boot: c.Boot}
-	}
-	s.Looks++
-	data, err := json.Marshal(s)
-	if err != nil {
-		return false, err
-	}
-	return s.Looks >= lastLook, durable.Write(c.seenFile(), data, 0o600)
+	line := fmt.Sprintf("stamp %d, boot %q\n", stamp, c.Boot)
+	data, _ := os.ReadFile(c.seenFile())
+	looks := min(strings.Count(string(data), line)+1, lastLook)
+	return looks == lastLook, durable.Write(c.seenFile(), []byte(strings.Repeat(line, looks)), 0o600)
 }

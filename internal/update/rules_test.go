@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"portward/internal/status"
 )
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
@@ -17,7 +15,7 @@ func TestJudge(t *testing.T) {
 		now: noon, live: "A", version: "2.0.0", payload: true, retained: "R", machine: "m", maxLease: 8 * time.Hour,
 		hash: "N", release: Release{Version: "3.0.0", Rollout: Rollout{Share: shares}},
 	}
-	denied := []status.Denied{{Hash: "N", Why: "crash"}}
+	const denied = "crash"
 	for _, c := range []struct {
 		name  string
 		edit  func(*question)
@@ -29,9 +27,9 @@ func TestJudge(t *testing.T) {
 		{"older", func(q *question) { q.release.Version = "1.0.0" }, nothing, time.Time{}},
 		{"older, forced", func(q *question) { q.release.Version, q.forced = "1.0.0", true }, nothing, time.Time{}},
 		{"the same version of other content", func(q *question) { q.release.Version = "2.0.0" }, take, time.Time{}},
-		{"denied", func(q *question) { q.denied = denied }, wait, time.Time{}},
-		{"denied, forced", func(q *question) { q.denied, q.forced = denied, true }, wait, time.Time{}},
-		{"denied, nothing runs", func(q *question) { q.denied, q.live = denied, "" }, wait, time.Time{}},
+		{"denied", func(q *question) { q.denial = denied }, wait, time.Time{}},
+		{"denied, forced", func(q *question) { q.denial, q.forced = denied, true }, wait, time.Time{}},
+		{"denied, nothing runs", func(q *question) { q.denial, q.live = denied, "" }, wait, time.Time{}},
 		{"recalled itself", func(q *question) { q.release.Bad, q.forced = []string{"N"}, true }, wait, time.Time{}},
 		{"damaged", func(q *question) { q.live, q.version, q.release.Rollout.Share = "", "", 0 }, take, time.Time{}},
 		{"halted", func(q *question) { q.release.Rollout.Share = 0 }, wait, time.Time{}},
@@ -55,7 +53,7 @@ func TestJudge(t *testing.T) {
 		{"what runs is recalled, an older one is there", func(q *question) { q.release.Bad, q.release.Version = []string{"A"}, "1.0.0" }, take, time.Time{}},
 		{"what runs is recalled, the retained one is there", func(q *question) { q.release.Bad, q.hash = []string{"A"}, "R" }, goBack, time.Time{}},
 		{"what runs is recalled and still there", func(q *question) { q.release.Bad, q.hash = []string{"A"}, "A" }, goBack, time.Time{}},
-		{"what runs is recalled, a denied one is there", func(q *question) { q.release.Bad, q.denied = []string{"A"}, denied }, goBack, time.Time{}},
+		{"what runs is recalled, a denied one is there", func(q *question) { q.release.Bad, q.denial = []string{"A"}, denied }, goBack, time.Time{}},
 		{"all is recalled", func(q *question) { q.release.Bad, q.hash = []string{"A", "R"}, "A" }, nothing, time.Time{}},
 		{"what runs is recalled, nothing is retained", func(q *question) { q.release.Bad, q.hash, q.retained = []string{"A"}, "A", "" }, nothing, time.Time{}},
 	} {

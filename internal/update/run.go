@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"portward/internal/bundle"
@@ -17,9 +18,6 @@ import (
 const (
 	startPause = 3 * time.Second // before the first check, so that a start disturbs nobody
 	retryPause = 5 * time.Second // between attempts to write what has to be written
-	stampEvery = 5 * time.Second // between two signs of life in the journal
-	firstTrial = 10 * time.Second
-	maxAnswers = 16
 )
 
 // An Updater owns the installed bundle and the journal. Ask and Lease may be
@@ -35,16 +33,16 @@ type Updater struct {
 	sight    sight  // what lies there
 	onTrial  bool
 	asked    string         // the request that is served
-	linkless bool           // what was linked into a bundle may have spoilt it: attributes, the owner
 	pay      status.Payload // the part that is told and not derived
 	reported time.Time
+	stamped  time.Time // the latest sign of life
 }
 
 // Open is the first thing that a supervisor does: it looks at what lies there,
 // byte by byte, and sets right what a crash left behind. ErrHandOver says that
 // this process does not belong to the live bundle any more.
 func Open(cfg Config, env Env, trust Trust) (*Updater, error) {
-	for _, dir := range []string{cfg.Dir, filepath.Dir(cfg.staging()), filepath.Dir(cfg.previous()), cfg.rescueDir()} {
+	for _, dir := range []string{cfg.Dir, filepath.Dir(cfg.beside()), cfg.rescueDir()} {
 		if err := durable.MkdirAll(dir, 0o700); err != nil {
 			return nil, err
 		}
@@ -52,7 +50,7 @@ func Open(cfg Config, env Env, trust Trust) (*Updater, error) {
 	if err := durable.MkdirAll(filepath.Dir(cfg.RetainedSeal), 0o755); err != nil {
 		return nil, err
 	}
-	u := &Updater{cfg: cfg, env: env, trust: trust, inbox: &inbox{wake: make(chan struct{}, 1)}}
+	u := &Updater{cfg: cfg, env: env, trust: trust, inbox: newInbox()}
 	if err := u.recover(); err != nil {
 		return nil, err
 	}
@@ -61,9 +59,8 @@ func Open(cfg Config, env Env, trust Trust) (*Updater, error) {
 		u.pay.Error = u.rec.Reason
 	}
 	if u.onTrial || u.rec.State == Reverted {
-		u.answer(Request{ID: u.asked}, "", ErrHandOver) // the process that was asked is gone
+		u.answer(u.rec.Asked, "", ErrHandOver) // the process that was asked is gone
 	}
-	u.asked = ""
 	u.phase(status.Idle)
 	return u, nil
 }
@@ -82,7 +79,7 @@ func (u *Updater) hasPayload() bool {
 // Run owns the state until ctx ends, or until another bundle has the live
 // place, ErrHandOver. Other errors are of those who watch a trial.
 func (u *Updater) Run(ctx context.Context) error {
-	if u.onTrial {
+	for u.onTrial {
 		if err := u.trial(ctx); err != nil {
 			return err
 		}
@@ -90,7 +87,9 @@ func (u *Updater) Run(ctx context.Context) error {
 	if err := u.calm(ctx); err != nil {
 		return err
 	}
-	u.plan(u.firstPause())
+	if u.plan(min(startPause, u.cfg.Every)); !u.hasPayload() {
+		u.plan(0) // who has nothing to run does not wait
+	}
 	timer := time.NewTimer(time.Until(u.pay.Next))
 	defer timer.Stop()
 	for {
@@ -124,7 +123,7 @@ func (u *Updater) calm(ctx context.Context) error {
 		if err := u.env.Stop(ctx); err != nil {
 			return err
 		}
-		if err := u.persist(ctx, func(r *record) { r.Cold = done }); err != nil {
+		if err := u.persist(ctx, func(r *record) { r.Cold, r.Asked = done, "" }); err != nil {
 			return err
 		}
 	}
@@ -151,7 +150,7 @@ func (u *Updater) serve(ctx context.Context, r Request) error {
 	u.asked = r.ID
 	text, err := u.do(ctx, r)
 	u.asked = ""
-	u.answer(r, text, err)
+	u.answer(r.ID, text, err)
 	u.phase(status.Idle)
 	return err
 }
@@ -161,9 +160,6 @@ func (u *Updater) do(ctx context.Context, r Request) (string, error) {
 	case "update", "check", "force":
 		return u.look(ctx, r)
 	case "rollback":
-		if !u.retainedIsGood() {
-			return "", errNoWayBack
-		}
 		return "", u.revert("rolled back by a person")
 	case "unblock":
 		return u.unblock(r.Arg)
@@ -173,19 +169,21 @@ func (u *Updater) do(ctx context.Context, r Request) (string, error) {
 
 // look checks, and plans the next check.
 func (u *Updater) look(ctx context.Context, r Request) (string, error) {
-	if !u.cfg.Repo {
+	switch {
+	case u.onTrial:
+		return "", errors.New(u.rec.ToVersion + " is on trial")
+	case !u.cfg.Repo:
 		return "", errors.New("there is no repository to look at")
 	}
-	checking, done := u.inbox.interruptible(ctx)
+	checking, stop := u.inbox.interruptible(ctx)
+	defer stop()
 	text, err := u.check(checking, r)
-	interrupted := checking.Err() != nil // by a more urgent request, or the end
-	done()
 	switch {
 	case err == nil || errors.Is(err, ErrHandOver):
 		u.pay.Error = ""
 		u.cfg.Backoff.Reset()
 		u.plan(u.cfg.Every)
-	case interrupted:
+	case checking.Err() != nil: // a more urgent request, or the end
 		u.plan(startPause)
 	default:
 		u.pay.Error = err.Error()
@@ -197,19 +195,15 @@ func (u *Updater) look(ctx context.Context, r Request) (string, error) {
 	return text, err
 }
 
-func (u *Updater) unblock(which string) (string, error) {
-	var text string
-	keep := func(d status.Denied) bool { return which == "" || d.Hash != which && d.Version != which }
-	err := u.change(func(r *record) {
-		var left []status.Denied
-		for _, d := range r.Denied {
-			if keep(d) {
-				left = append(left, d)
-			} else {
+func (u *Updater) unblock(which string) (text string, err error) {
+	err = u.change(func(r *record) {
+		r.Denied = slices.DeleteFunc(r.Denied, func(d status.Denied) bool {
+			hit := which != "" && (d.Hash == which || d.Version == which)
+			if hit {
 				text = d.Version + " may be tried again"
 			}
-		}
-		r.Denied = left
+			return hit
+		})
 	})
 	if err == nil && text == "" {
 		err = fmt.Errorf("no release %q is denied", which)
@@ -226,14 +220,6 @@ func (u *Updater) plan(d time.Duration) {
 	if u.cfg.Repo {
 		u.pay.Next = time.Now().Add(d + time.Duration((rand.Float64()-0.5)*float64(d)/5))
 	}
-}
-
-// firstPause: who has nothing to run does not wait.
-func (u *Updater) firstPause() time.Duration {
-	if !u.hasPayload() {
-		return 0
-	}
-	return min(startPause, u.cfg.Every)
 }
 
 // persist changes the journal, for as long as it takes: who goes on without

@@ -1,20 +1,24 @@
 package update
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
+	"syscall"
 
 	"portward/internal/bundle"
+	"portward/internal/durable"
 )
 
-// The places below Config.Dir.
+// The places below Config.Dir. Beside the live bundle lies one other: first the
+// release that is staged, after the exchange the bundle that was replaced.
 func (c Config) journal() journal  { return journal(c.Dir) }
-func (c Config) staging() string   { return filepath.Join(c.Dir, "staging", bundle.Name) }
-func (c Config) previous() string  { return filepath.Join(c.Dir, "previous", bundle.Name) }
+func (c Config) beside() string    { return filepath.Join(c.Dir, "beside", bundle.Name) }
 func (c Config) rescueDir() string { return filepath.Join(c.Dir, "rescue") }
 
-// A place is where a bundle may lie, and what was found there.
+// A place is what was found where a bundle may lie.
 type place struct {
-	path string
 	seal *bundle.Seal // nil: nothing, or nothing whole that somebody vouches for
 	hash string       // of seal
 	err  error        // why seal is nil
@@ -27,84 +31,85 @@ func (p place) version() string {
 	return p.seal.Version
 }
 
-// A sight is what lies there, read byte by byte.
-type sight struct{ live, previous, staging place }
-
-// vouching says whether somebody answers for a seal whose bundle is at path.
-type vouching func(path string, seal *bundle.Seal) error
-
-func (c Config) look(vouched vouching) sight {
-	return sight{inspect(c.Live, vouched), inspect(c.previous(), vouched), inspect(c.staging(), vouched)}
-}
-
-func inspect(path string, vouched vouching) place {
-	seal, err := bundle.Verify(path)
-	if err == nil {
-		err = vouched(path, seal)
-	}
-	if err != nil {
-		return place{path: path, err: err}
-	}
-	return place{path: path, seal: seal, hash: seal.Hash()}
-}
-
-// holding answers where, beside the live bundle, the one with this hash lies.
-func (s sight) holding(hash string) (place, bool) {
-	for _, p := range []place{s.previous, s.staging} {
-		if hash != "" && p.hash == hash {
-			return p, true
+// inspect reads what lies at path, byte by byte. vouched, if not nil, says
+// whether somebody answers for the seal. One bad reading condemns nothing.
+func inspect(path string, vouched func(path string, seal *bundle.Seal) error) (p place) {
+	for range 2 {
+		var seal *bundle.Seal
+		if seal, p.err = bundle.Verify(path); p.err == nil && vouched != nil {
+			p.err = vouched(path, seal)
+		}
+		if p.err == nil {
+			return place{seal: seal, hash: seal.Hash()}
+		}
+		if !p.unreadable() {
+			break
 		}
 	}
-	return place{}, false
+	return p
 }
 
-// An action is what recovery does.
-type action int
-
-const (
-	rest   action = iota // nothing is in flight
-	forget               // the exchange did not happen
-	try                  // the live bundle is on trial
-	undo                 // the trial is over: exchange with the place named
-	undone               // it was exchanged back already
-	keep                 // it should be undone, but there is nothing to go back to
-	mend                 // the live bundle is damaged: exchange with the place named
-	beyond               // it is damaged, and nothing good lies beside it
-)
-
-func (a action) String() string {
-	return [...]string{"rest", "forget", "try", "undo", "undone", "keep", "mend", "beyond"}[a]
+// unreadable: the machine is at fault, not what lies there.
+func (p place) unreadable() bool {
+	return errors.Is(p.err, syscall.EIO) || errors.Is(p.err, syscall.ENOMEM) || errors.Is(p.err, syscall.EMFILE) || errors.Is(p.err, syscall.ENFILE)
 }
 
-// decide answers what a start has to do, and with which place. It believes what
-// lies there; the record says only what was meant.
-func decide(r record, s sight, attempts int) (action, place) {
-	back, found := s.holding(r.From)
-	live := s.live.hash
-	switch {
-	case live == "" && found:
-		return mend, back
-	case live == "" && s.previous.hash != "" && !r.denies(s.previous.hash):
-		return mend, s.previous
-	case live == "":
-		return beyond, place{}
-	case live == r.To && r.State == Reverted && found:
-		return undo, back
-	case live == r.To && r.State == Reverted:
-		return keep, place{}
-	case live == r.To && r.State.inFlight() && found && r.Attempts >= attempts:
-		return undo, back
-	case live == r.To && r.State.inFlight():
-		return try, place{}
-	case r.State == OnTrial && live == r.From:
-		return undone, place{}
-	case r.State.inFlight():
-		return forget, place{}
+// vouched believes what it once believed: a lost store of metadata must not
+// condemn what is installed.
+func (u *Updater) vouched(path string, seal *bundle.Seal) error {
+	h := seal.Hash()
+	if h == u.rec.Installed || h == u.rec.From || h == u.rec.To || !seal.Has("netchild") {
+		return nil // who installed a seed vouches for it: it can do nothing but update
 	}
-	return rest, place{}
+	return u.vouchedAnew(path, seal)
 }
 
-func (r record) denies(hash string) bool {
-	_, denied := deniedAs(r.Denied, hash)
-	return denied
+func (u *Updater) vouchedAnew(path string, seal *bundle.Seal) error {
+	targets, err := os.ReadFile(filepath.Join(bundle.Layout(path).Tuf(), "targets.json"))
+	if err != nil {
+		return err
+	}
+	data, err := seal.Bytes()
+	if err != nil {
+		return err
+	}
+	return u.trust.Vouches(targets, data)
+}
+
+// A sight is what lies there.
+type sight struct{ live, beside place }
+
+// retained: what lies beside the live bundle is good to go back to.
+func (u *Updater) retained() bool {
+	h := u.sight.beside.hash
+	return u.sight.holds(u.rec.From) && h != u.sight.live.hash && (u.onTrial || u.rec.denial(h) == "")
+}
+
+// holds says whether the bundle with this hash lies beside the live one.
+func (s sight) holds(hash string) bool { return hash != "" && hash == s.beside.hash }
+
+// tidy removes what lies beside the live bundle for nothing.
+func (u *Updater) tidy() error {
+	if u.onTrial || u.retained() || u.rec.staging() {
+		return nil
+	}
+	return u.discard()
+}
+
+// errInUse is in the error for a bundle that must stay for now.
+var errInUse = errors.New("an earlier bundle may still be running")
+
+// discard removes what lies beside, and the copy of its seal, unless a process
+// runs from it. It may be interrupted anywhere and done again.
+func (u *Updater) discard() error {
+	if _, err := os.Lstat(u.cfg.beside()); !errors.Is(err, os.ErrNotExist) {
+		switch pid, err := users(u.cfg.beside(), u.cfg.Live); {
+		case err != nil:
+			return fmt.Errorf("%w: %w", errInUse, err)
+		case pid != "":
+			return fmt.Errorf("%w: process %s is", errInUse, pid)
+		}
+	}
+	u.sight.beside = place{}
+	return errors.Join(durable.RemoveAll(u.cfg.RetainedSeal), durable.RemoveAll(u.cfg.beside()))
 }

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"syscall"
 
 	"portward/internal/bundle"
@@ -19,34 +18,32 @@ import (
 	"portward/internal/update/pipe"
 )
 
-// setGID is the mode of a program that runs with its file's group.
-const setGID = "2755"
-
-// stage makes the offered bundle beside the live one and answers once it lies
+// stage makes the offered bundle beside the live one. Nil means that it lies
 // there, whole, read again and vouched for. What an earlier attempt at the same
 // release left there is used. No inode is written twice, so links into the live
-// bundle are safe.
-func (u *Updater) stage(ctx context.Context, c *pipe.Client, o offer) (place, error) {
-	p := place{path: u.cfg.staging()}
-	err := u.fill(ctx, c, o, p.path)
-	if err == nil {
-		err = u.close(o, p.path)
-	}
+// bundle are safe; nothing needs to survive before all of it is synced.
+func (u *Updater) stage(ctx context.Context, c *pipe.Client, o offer) error {
+	dir := u.cfg.beside()
+	u.sight.beside = place{}
+	err := u.fill(ctx, c, o, dir)
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, pipe.ErrNoSpace) {
-		return p, errors.Join(err, durable.RemoveAll(p.path)) // others need the space
+		return errors.Join(err, durable.RemoveAll(dir)) // others need the space
 	}
 	if err != nil {
-		return p, err
+		return err
 	}
-	p = inspect(p.path, u.vouchedAnew)
-	if p.err == nil && p.hash != o.hash {
+	if err := closeBundle(dir, o.seal, u.trust); err != nil {
+		return errors.Join(err, durable.RemoveAll(dir)) // what once failed to be synced reads well and is not on the disk
+	}
+	p := inspect(dir, u.vouchedAnew)
+	if p.err == nil && p.hash != o.hash() {
 		p.err = fmt.Errorf("its seal has the SHA-256 %s", p.hash)
 	}
 	if p.err != nil {
-		u.linkless = true
-		return p, errors.Join(p.err, durable.RemoveAll(p.path)) // the next attempt begins anew
+		return errors.Join(p.err, durable.RemoveAll(dir)) // the next attempt begins anew
 	}
-	return p, nil
+	u.sight.beside = p
+	return nil
 }
 
 // fill makes the directories, links what the live bundle has already, and
@@ -57,11 +54,11 @@ func (u *Updater) fill(ctx context.Context, c *pipe.Client, o offer, dir string)
 	}
 	var missing []bundle.Entry
 	for _, e := range o.seal.Entries {
-		if err := ctx.Err(); err != nil {
-			return err
+		if e.Mode == "2755" {
+			return fmt.Errorf("%s is set-gid: such programs are installed beside the bundle", e.Path)
 		}
-		got, err := u.reuse(e, filepath.Join(dir, e.Path))
-		if err != nil {
+		got, err := reuse(e, u.cfg.Live, dir)
+		if err = errors.Join(err, ctx.Err()); err != nil {
 			return err
 		}
 		if !got {
@@ -74,27 +71,37 @@ func (u *Updater) fill(ctx context.Context, c *pipe.Client, o offer, dir string)
 	return u.fetch(ctx, c, o, dir, missing)
 }
 
-// reuse answers whether e lies at path now, without the network's help.
-func (u *Updater) reuse(e bundle.Entry, path string) (bool, error) {
-	live := filepath.Join(u.cfg.Live, e.Path)
+// reuse answers whether e lies in the bundle at to now: because it did, or by
+// what the bundle at from has.
+func reuse(e bundle.Entry, from, to string) (bool, error) {
+	from, to = filepath.Join(from, e.Path), filepath.Join(to, e.Path)
 	switch {
 	case e.Type == bundle.Dir:
-		return true, durable.MkdirAll(path, 0o755)
-	case e.Mode == setGID && u.cfg.SetGID == 0:
-		return false, fmt.Errorf("%s wants a group of its own, and this machine has none for it", e.Path)
-	case u.has(path, e):
+		return true, durable.MkdirAll(to, 0o755)
+	case has(to, e):
 		return true, nil
-	case u.linkless || !u.has(live, e):
+	case !has(from, e):
 		return false, nil
 	}
-	if err := durable.RemoveAll(path); err != nil {
-		return false, err
-	}
-	return true, linkOrCopy(live, path, modeOf(e))
+	return true, linkOrCopy(from, to, modeOf(e))
 }
 
-// linkOrCopy makes to, where nothing is, the same file as from.
+// has says whether what lies at path may stand in a bundle for e: every byte,
+// owner, mode and attribute.
+func has(path string, e bundle.Entry) bool {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return e.Matches(f) == nil
+}
+
+// linkOrCopy makes to the same file as from, whatever it was.
 func linkOrCopy(from, to string, mode fs.FileMode) error {
+	if err := durable.RemoveAll(to); err != nil {
+		return err
+	}
 	err := durable.Link(from, to)
 	if !errors.Is(err, errors.ErrUnsupported) {
 		return err
@@ -107,115 +114,69 @@ func linkOrCopy(from, to string, mode fs.FileMode) error {
 	return durable.WriteFrom(to, f, mode)
 }
 
-// has says whether the file at path is what e lists, byte by byte.
-func (u *Updater) has(path string, e bundle.Entry) bool {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil || info.Size() != e.Size || info.Mode() != modeOf(e) {
-		return false
-	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok && e.Mode == setGID && int(st.Gid) != u.cfg.SetGID {
-		return false
-	}
-	h := sha256.New()
-	_, err = io.Copy(h, io.LimitReader(f, e.Size+1))
-	return err == nil && hex.EncodeToString(h.Sum(nil)) == e.SHA256
-}
-
 func modeOf(e bundle.Entry) fs.FileMode {
-	n, _ := strconv.ParseUint(e.Mode, 8, 32) // a seal has no others
-	mode := fs.FileMode(n & 0o777)
-	if n&0o2000 != 0 {
-		mode |= fs.ModeSetgid
+	if e.Mode == "0644" {
+		return 0o644
 	}
-	return mode
-}
-
-// write makes path a new inode with the bytes that give writes, if they are
-// those that e lists.
-func (u *Updater) write(path string, e bundle.Entry, give func(io.Writer) error) error {
-	r, w := io.Pipe()
-	written := make(chan error, 1)
-	go func() {
-		err := durable.WriteFrom(path, r, modeOf(e))
-		r.CloseWithError(err)
-		written <- err
-	}()
-	h := sha256.New()
-	err := give(io.MultiWriter(w, h))
-	if got := hex.EncodeToString(h.Sum(nil)); err == nil && got != e.SHA256 {
-		err = fmt.Errorf("%w: the SHA-256 is %s", pipe.ErrCorrupt, got)
-	}
-	w.CloseWithError(err)
-	return <-written
+	return 0o755
 }
 
 // fetch gets what is missing through the fetcher, which may patch it together
 // from what the live bundle has.
 func (u *Updater) fetch(ctx context.Context, c *pipe.Client, o offer, dir string, missing []bundle.Entry) error {
-	t := o.delivery
-	want := pipe.Want{Name: inRepository(t), SHA256: t.SHA256, Size: t.Size}
-	lies := map[string]string{} // contents that are asked for, and where they come to lie
+	want := pipe.Want{Name: inRepository(o.delivery), SHA256: o.delivery.SHA256, Size: o.delivery.Size}
 	var need int64
 	for _, e := range missing {
-		if _, twice := lies[e.SHA256]; !twice {
-			lies[e.SHA256] = filepath.Join(dir, e.Path)
-			want.Files = append(want.Files, pipe.File{SHA256: e.SHA256, Size: e.Size})
-		}
+		want.Files = append(want.Files, pipe.File{SHA256: e.SHA256, Size: e.Size})
 		need += e.Size
 	}
-	if u.sight.live.seal != nil {
-		for _, e := range u.sight.live.seal.Entries {
+	if live := u.sight.live.seal; live != nil {
+		for _, e := range live.Entries {
 			if e.Type == bundle.File {
 				want.Have = append(want.Have, pipe.Local{SHA256: e.SHA256, Path: filepath.Join(u.cfg.Live, e.Path)})
 			}
 		}
 	}
 	plan, err := c.Prepare(want)
-	if err != nil {
-		return err
+	if err == nil {
+		err = u.checkSpace(need + plan.Scratch)
 	}
-	if err := u.checkSpace(need + plan.Scratch); err != nil {
-		return err
+	var before, moved int64
+	told := func(n, _ int64) {
+		moved = n
+		u.progress(status.Downloading, min(before+n, plan.Download), plan.Download, "bytes")
 	}
-	var before int64
 	for _, e := range missing {
-		if err := ctx.Err(); err != nil {
+		if err = errors.Join(err, ctx.Err()); err != nil {
 			return err
 		}
-		path, moved := filepath.Join(dir, e.Path), int64(0)
-		told := func(n, _ int64) {
-			moved = n
-			u.progress(status.Downloading, min(before+n, plan.Download), plan.Download, "bytes")
-		}
-		if first := lies[e.SHA256]; first != path {
-			err = errors.Join(durable.RemoveAll(path), linkOrCopy(first, path, modeOf(e)))
-		} else {
-			err = u.fetchFile(c, e, path, told)
+		path := filepath.Join(dir, e.Path)
+		if err = fetchFile(c, e, path, false, told); errors.Is(err, pipe.ErrCorrupt) { // a patch may have been wrong
+			err = fetchFile(c, e, path, true, told)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", e.Path, err)
 		}
-		before += moved
+		before, moved = before+moved, 0
 	}
 	return nil
 }
 
-// fetchFile asks a second time, for a whole copy, when the first one was wrong:
-// a patch may have been.
-func (u *Updater) fetchFile(c *pipe.Client, e bundle.Entry, path string, told func(done, total int64)) error {
-	var err error
-	for _, whole := range []bool{false, true} {
-		err = u.write(path, e, func(w io.Writer) error {
-			return c.File(pipe.File{SHA256: e.SHA256, Size: e.Size}, whole, w, told)
-		})
-		if !errors.Is(err, pipe.ErrCorrupt) {
-			return err
-		}
+// fetchFile makes path a new inode with the bytes that e lists, and looks at
+// them on their way.
+func fetchFile(c *pipe.Client, e bundle.Entry, path string, whole bool, told func(done, total int64)) error {
+	if err := durable.RemoveAll(path); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	h := sha256.New()
+	err = c.File(pipe.File{SHA256: e.SHA256, Size: e.Size}, whole, io.MultiWriter(f, h), told)
+	err = errors.Join(err, f.Chmod(modeOf(e)), f.Close())
+	if got := hex.EncodeToString(h.Sum(nil)); err == nil && got != e.SHA256 {
+		err = fmt.Errorf("%w: the SHA-256 is %s", pipe.ErrCorrupt, got)
 	}
 	return err
 }
@@ -232,29 +193,26 @@ func (u *Updater) checkSpace(need int64) error {
 	return err
 }
 
-// close gives set-gid programs their group, adds the seal and who vouches for
-// it, and puts all of it on the disk.
-func (u *Updater) close(o offer, dir string) error {
+// closeBundle adds the seal and who vouches for it, and puts all of the bundle
+// at dir on the disk.
+func closeBundle(dir string, seal *bundle.Seal, trust Trust) error {
 	layout := bundle.Layout(dir)
-	for _, e := range o.seal.Entries {
-		if path := filepath.Join(dir, e.Path); e.Mode == setGID && !u.has(path, e) {
-			if err := errors.Join(os.Chown(path, -1, u.cfg.SetGID), os.Chmod(path, modeOf(e))); err != nil {
-				return err
-			}
-		}
-	}
-	root, targets := u.trust.Vouch()
-	if err := durable.MkdirAll(layout.Tuf(), 0o755); err != nil {
-		return err
+	root, targets := trust.Vouch()
+	data, err := seal.Bytes()
+	if err == nil {
+		err = durable.MkdirAll(layout.Tuf(), 0o755)
 	}
 	for path, data := range map[string][]byte{
 		filepath.Join(layout.Tuf(), "root.json"):    root,
 		filepath.Join(layout.Tuf(), "targets.json"): targets,
-		layout.Seal(): o.bytes,
+		layout.Seal(): data,
 	} {
-		if err := durable.Write(path, data, 0o644); err != nil {
-			return err
+		if err == nil {
+			err = durable.Write(path, data, 0o644)
 		}
+	}
+	if err != nil {
+		return err
 	}
 	return durable.SyncTree(dir)
 }

@@ -8,46 +8,73 @@ import (
 	"portward/internal/status"
 )
 
+const (
+	firstTrial = 10 * time.Second // the longest first look
+	stampEvery = 5 * time.Second  // between two signs of life in the journal
+)
+
 // trial lets the live bundle prove itself: a short look after everything was
 // restarted into it, a cold start, and the whole window. Nil means that it
-// stays. Whatever happens to this process, the next one begins the same half
-// again, and its starts are counted.
+// stays, or that it was interrupted and is still on trial. Whatever happens to
+// this process, the next one begins the same half again, and its starts are
+// counted.
 func (u *Updater) trial(ctx context.Context) error {
-	u.phase(status.OnTrial)
 	if u.rec.From != "" {
 		if err := u.env.Rescue(ctx, true); err != nil { // a reboot may have lost it
 			u.pay.Error = err.Error()
 		}
 	}
-	first := u.rec.Cold == warm
-	window := u.cfg.TrialWindow
+	first, window := u.rec.Cold == warm, u.cfg.TrialWindow
 	if first {
 		window = min(window/10, firstTrial)
 	}
 	watching, stop := u.inbox.interruptible(ctx)
-	w := &watch{u: u, window: window, stop: stop}
-	err := u.env.Trial(watching, TrialStep{First: first, Window: window, Healthy: w.healthy})
-	w.answerAll() // the rollback that ended it, maybe
-	stop()
-	u.pay.Progress = nil
+	defer stop()
+	var over error // another bundle has the place
+	err := u.env.Trial(watching, TrialStep{First: first, Window: window, Healthy: func(d time.Duration) {
+		if over == nil {
+			over = u.attend(ctx)
+		}
+		if over != nil {
+			stop()
+			return
+		}
+		u.progress(status.OnTrial, d.Milliseconds(), window.Milliseconds(), "ms")
+	}})
+	if over == nil {
+		over = u.wake(ctx) // the rollback that ended it, maybe
+	}
 	var failure *Failure
 	switch {
-	case w.lost != nil:
-		return w.lost
-	case w.rollback != nil:
-		u.asked = w.rollback.ID
-		err = u.fail(ctx, "rolled back by a person")
-		u.answer(*w.rollback, "", err)
-		return err
+	case over != nil:
+		return over
 	case errors.As(err, &failure):
 		return u.fail(ctx, failure.Error())
+	case watching.Err() != nil:
+		return ctx.Err()
 	case err != nil:
 		return err
 	case first:
 		return u.coldStart(ctx)
 	}
-	u.onTrial = false
-	return u.persist(ctx, func(r *record) { r.settle(Committed, "") })
+	return u.commit(ctx, "")
+}
+
+// attend keeps nobody waiting for the end of a trial, and gives the sign of
+// life that the rescue job waits for. A full disk can hold no sign, and no
+// revert either.
+func (u *Updater) attend(ctx context.Context) error {
+	if err := u.wake(ctx); err != nil {
+		return err
+	}
+	if time.Since(u.stamped) < stampEvery {
+		return nil
+	}
+	u.stamped = time.Now()
+	if err := u.change(func(r *record) { r.Stamp++ }); errors.Is(err, ErrHandOver) {
+		return err
+	}
+	return nil
 }
 
 // coldStart ends everything, this process last: what is started on demand then
@@ -56,7 +83,7 @@ func (u *Updater) coldStart(ctx context.Context) error {
 	if err := u.env.Stop(ctx); err != nil {
 		return err
 	}
-	err := u.persist(ctx, func(r *record) { r.Cold, r.Attempts = asked, 0 })
+	err := u.persist(ctx, func(r *record) { r.Cold, r.Attempts, r.Asked = asked, 0, "" })
 	if err == nil {
 		err = ErrHandOver
 	}
@@ -70,52 +97,12 @@ func (u *Updater) fail(ctx context.Context, why string) error {
 	if !errors.Is(err, errNoWayBack) {
 		return err
 	}
-	why += "; " + err.Error()
-	u.onTrial, u.pay.Error = false, why
-	return u.persist(ctx, func(r *record) { r.settle(Committed, why) })
+	u.pay.Error = why + "; " + err.Error()
+	return u.commit(ctx, u.pay.Error)
 }
 
-// A watch is what a trial does beside being watched.
-type watch struct {
-	u        *Updater
-	window   time.Duration
-	stop     func() // the trial
-	stamped  time.Time
-	lost     error    // the rescue job undid it
-	rollback *Request // so did a person
-}
-
-// healthy is the sign of life that the rescue job waits for. A full disk can
-// hold no sign, and no revert either.
-func (w *watch) healthy(d time.Duration) {
-	u := w.u
-	w.answerAll()
-	if now := time.Now(); now.Sub(w.stamped) >= stampEvery {
-		w.stamped = now
-		if err := u.change(func(r *record) { r.Stamp++ }); errors.Is(err, ErrHandOver) {
-			w.lost = err
-			w.stop()
-		}
-	}
-	u.progress(status.OnTrial, d.Milliseconds(), w.window.Milliseconds(), "ms")
-}
-
-// answerAll keeps nobody waiting for the end of a trial.
-func (w *watch) answerAll() {
-	for _, r := range w.u.inbox.take() {
-		w.answer(r)
-	}
-}
-
-func (w *watch) answer(r Request) {
-	switch r.Op {
-	case "rollback":
-		w.rollback = &r
-		w.stop()
-	case "unblock":
-		text, err := w.u.unblock(r.Arg)
-		w.u.answer(r, text, err)
-	default:
-		w.u.answer(r, "", errors.New(w.u.rec.ToVersion+" is on trial"))
-	}
+func (u *Updater) commit(ctx context.Context, why string) error {
+	err := u.persist(ctx, func(r *record) { r.settle(Committed, why) })
+	u.onTrial = err != nil
+	return err
 }

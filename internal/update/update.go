@@ -29,7 +29,6 @@ type Config struct {
 	TrialWindow time.Duration // how long a release must be healthy
 	MaxLease    time.Duration // how long sessions may hold a release back
 	Attempts    int           // starts of a supervisor on trial that are borne
-	SetGID      int           // the group of set-gid programs; 0: a bundle that has one is refused
 	Backoff     Backoff       // between checks that fail
 }
 
@@ -47,8 +46,8 @@ type Env struct {
 	// Qualify lets the supervisor of the bundle at staged prove that it works.
 	// A *Failure in the error is the release's fault, and denies it.
 	Qualify func(ctx context.Context, staged string) error
-	// Rescue loads or unloads the rescue job, which runs RescueProgram. Both
-	// may be asked for twice.
+	// Rescue loads or unloads the rescue job, whose program is
+	// Dir/rescue/supervisor. Both may be asked for twice.
 	Rescue func(ctx context.Context, on bool) error
 	// Trial watches the live bundle. Nil means healthy; a *Failure in the error
 	// is the release's fault, any other error is nobody's and ends Run.

@@ -17,17 +17,16 @@ import (
 const maxSeal = 1 << 20
 
 // An offer is the present release of the channel, as the trusted metadata
-// names it. The seal is there once it was fetched.
+// names it.
 type offer struct {
-	release   Release
-	hash      string // of the seal's target: the release's identity
-	size      int64
-	name      string // of the target's file in the repository
-	delivery  pipe.Target
-	delivered bool // delivery is there
-	seal      *bundle.Seal
-	bytes     []byte
+	release  Release
+	target   pipe.Target  // of the seal
+	delivery pipe.Target  // zero: there is none
+	seal     *bundle.Seal // once it was fetched
 }
+
+// hash is the release's identity.
+func (o offer) hash() string { return o.target.SHA256 }
 
 // check is the straight walk. It ends with ErrHandOver when another bundle took
 // the live place, otherwise with a text for whoever asked.
@@ -45,13 +44,10 @@ func (u *Updater) check(ctx context.Context, r Request) (string, error) {
 		return "", err
 	}
 	v, text, err := u.judge(o, r.Op == "force")
-	if err != nil || v == nothing || v == wait {
+	switch {
+	case err != nil || v == nothing || v == wait || r.Op == "check":
 		return text, err
-	}
-	if r.Op == "check" {
-		return o.release.Version + " is available", nil
-	}
-	if v == goBack {
+	case v == goBack:
 		return "", u.revert(text)
 	}
 	text, err = u.take(ctx, c, o, r.Op == "force")
@@ -67,50 +63,46 @@ func (u *Updater) check(ctx context.Context, r Request) (string, error) {
 
 // offered brings the metadata up to date; an idle check ends here, after one
 // small request.
-func (u *Updater) offered(c *pipe.Client) (offer, error) {
+func (u *Updater) offered(c *pipe.Client) (o offer, err error) {
 	now := time.Now()
-	_, err := u.trust.Refresh(now, c.Get)
+	_, err = u.trust.Refresh(now, c.Get)
 	u.pay.Warnings = u.trust.Warnings(now)
 	if err != nil {
-		return offer{}, err
+		return o, err
 	}
 	u.pay.Checked = now
-	t, ok := u.trust.Target(SealName(u.cfg.Channel, u.cfg.Platform))
-	if !ok {
-		return offer{}, fmt.Errorf("the repository has nothing for %s on channel %s", u.cfg.Platform, u.cfg.Channel)
+	var known bool
+	if o.target, known = u.trust.Target(SealName(u.cfg.Channel, u.cfg.Platform)); !known {
+		return o, fmt.Errorf("the repository has nothing for %s on channel %s", u.cfg.Platform, u.cfg.Channel)
 	}
-	o := offer{hash: t.SHA256, size: t.Size, name: inRepository(t)}
-	o.delivery, o.delivered = u.trust.Target(DeliveryName(u.cfg.Channel, u.cfg.Platform))
-	o.release, err = ParseRelease(t.Custom)
+	o.delivery, _ = u.trust.Target(DeliveryName(u.cfg.Channel, u.cfg.Platform))
+	o.release, err = ParseRelease(o.target.Custom)
 	return o, err
 }
 
 // judge asks the rules about o and shows what they say.
 func (u *Updater) judge(o offer, forced bool) (verdict, string, error) {
+	live := u.sight.live
 	q := question{
-		now: time.Now(), live: u.sight.live.hash, version: u.sight.live.version(), payload: u.hasPayload(),
-		denied: u.rec.Denied, machine: u.cfg.Machine, forced: forced, lease: u.inbox.lease(), maxLease: u.cfg.MaxLease,
-		hash: o.hash, release: o.release,
+		now: time.Now(), live: live.hash, version: live.version(), payload: u.hasPayload(),
+		machine: u.cfg.Machine, forced: forced, lease: u.inbox.lease(), maxLease: u.cfg.MaxLease,
+		hash: o.hash(), denial: u.rec.denial(o.hash()), release: o.release,
 	}
-	if u.retainedIsGood() {
-		q.retained = u.sight.previous.hash
+	if u.retained() {
+		q.retained = u.sight.beside.hash
 	}
-	if u.rec.Waiting == o.hash {
+	if u.rec.Waiting == q.hash && u.rec.Since.Before(q.now) {
 		q.since = u.rec.Since
 	}
 	v, why, until := judge(q)
 	u.pay.Deferred = nil
-	if v != wait {
-		if why == "" {
-			why = u.sight.live.version() + " is up to date"
-		}
+	if v == wait {
+		u.pay.Deferred = &status.Deferred{Version: o.release.Version, Why: why, Until: until}
+	}
+	if until.IsZero() || !q.since.IsZero() {
 		return v, why, nil
 	}
-	u.pay.Deferred = &status.Deferred{Version: o.release.Version, Why: why, Until: until}
-	if !until.IsZero() && (q.since.IsZero() || q.since.After(q.now)) {
-		return v, why, u.change(func(r *record) { r.Waiting, r.Since = o.hash, q.now.UTC() })
-	}
-	return v, why, nil
+	return v, why, u.change(func(r *record) { r.Waiting, r.Since = q.hash, q.now.UTC() })
 }
 
 // take fetches, stages, verifies, qualifies and exchanges: everything that can
@@ -120,76 +112,50 @@ func (u *Updater) take(ctx context.Context, c *pipe.Client, o offer, forced bool
 	if err := u.trust.Expired(time.Now()); err != nil {
 		return "", err
 	}
-	if err := u.fetchSeal(c, &o); err != nil {
+	if err := o.fetchSeal(c); err != nil {
 		return "", err
 	}
-	if err := u.makeRoom(o); err != nil {
-		return "", err
+	if earlier := u.rec.To == o.hash() && u.rec.staging() && !u.retained(); !earlier { // attempt at the same release
+		if err := u.discard(); err != nil {
+			return "", err
+		}
 	}
-	if err := u.change(func(r *record) { r.begin(u.sight.live, o) }); err != nil {
-		return "", err
+	err := u.change(func(r *record) { r.begin(Verified, "", u.sight.live, place{hash: o.hash(), seal: o.seal}, u.asked) })
+	if err == nil {
+		u.phase(status.Staging)
+		err = u.stage(ctx, c, o)
 	}
-	u.phase(status.Staging)
-	staged, err := u.stage(ctx, c, o)
-	u.sight.staging = staged
+	if err == nil {
+		err = u.change(func(r *record) { r.State = Staged })
+	}
 	if err != nil {
 		return "", err
 	}
-	if err := u.change(func(r *record) { r.State = Staged }); err != nil {
-		return "", err
-	}
 	u.phase(status.Qualifying)
-	if err := u.env.Qualify(ctx, staged.path); err != nil {
+	if err := u.env.Qualify(ctx, u.cfg.beside()); err != nil {
 		return "", u.refuse(err)
 	}
 	if v, why, err := u.judge(o, forced); v != take || err != nil {
 		return why, err
 	}
-	return "", u.exchange(ctx, staged)
+	return "", u.exchange(ctx)
 }
 
-// begin writes down what is about to replace what.
-func (r *record) begin(live place, o offer) {
-	r.settle(Verified, "")
-	r.From, r.FromVersion, r.To, r.ToVersion = live.hash, live.version(), o.hash, o.release.Version
-}
-
-func (u *Updater) fetchSeal(c *pipe.Client, o *offer) error {
-	if !o.delivered {
+func (o *offer) fetchSeal(c *pipe.Client) error {
+	if o.delivery.SHA256 == "" {
 		return errors.New("the repository does not say how it is delivered")
 	}
-	data, err := c.Get(o.name, min(o.size, maxSeal), "")
+	data, err := c.Get(inRepository(o.target), min(o.target.Size, maxSeal), "")
 	if err != nil {
 		return err
 	}
-	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != o.hash {
+	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != o.hash() {
 		return fmt.Errorf("its seal: %w", pipe.ErrCorrupt)
 	}
-	o.bytes = data
-	if o.seal, err = bundle.ParseSeal(data); err != nil {
-		return err
+	if o.seal, err = bundle.ParseSeal(data); err == nil && o.seal.Version != o.release.Version {
+		err = fmt.Errorf("its seal says that it is %s", o.seal.Version)
 	}
-	if o.seal.Version != o.release.Version {
-		return fmt.Errorf("its seal says that it is %s", o.seal.Version)
-	}
-	return nil
-}
-
-// makeRoom removes the retained bundle, for there is never more than one beside
-// the live one, and what was staged of another release.
-func (u *Updater) makeRoom(o offer) error {
-	if err := u.tidy(); err != nil {
-		return err
-	}
-	if u.rec.To != o.hash {
-		if err := u.discard(&u.sight.staging); err != nil {
-			return err
-		}
-	}
-	if err := u.discard(&u.sight.previous); err != nil {
-		return err
-	}
-	return u.copyRetainedSeal(u.sight.previous)
+	return err
 }
 
 // refuse denies a release that cannot even qualify.

@@ -27,17 +27,22 @@ func TestHealthy(t *testing.T) {
 	if u.rec.State != Committed || s.stops != 1 || s.rescue {
 		t.Errorf("state %v, %d stops, rescue %v; want committed, 1, false", u.rec.State, s.stops, s.rescue)
 	}
-	if got := s.hashOf(s.cfg.previous()); got != old {
+	if got := s.hashOf(s.cfg.beside()); got != old {
 		t.Errorf("retained is %q, want %q", got, old)
 	}
 	retained, err := os.ReadFile(s.cfg.RetainedSeal)
 	if err != nil || hashed(string(retained)) != old {
 		t.Errorf("the copy of the retained seal is not its: %v", err)
 	}
+	if u.discard(); s.hashOf(s.cfg.beside()) != "" || !missing(s.cfg.RetainedSeal) {
+		t.Error("the copy of the retained seal outlives it")
+	}
 	if s.pay.State != status.Installed || s.pay.Version != "2.0.0" || s.pay.Previous != "1.0.0" || s.pay.Phase != status.Idle {
 		t.Errorf("status %+v", s.pay)
 	}
 }
+
+func missing(path string) bool { _, err := os.Lstat(path); return errors.Is(err, os.ErrNotExist) }
 
 // Rule: what did not change is linked, not fetched; only the rest is asked for.
 func TestUnchangedIsLinked(t *testing.T) {
@@ -51,7 +56,7 @@ func TestUnchangedIsLinked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := os.Stat(bundle.Layout(s.cfg.staging()).Program("guiagent"))
+	b, err := os.Stat(bundle.Layout(s.cfg.beside()).Program("guiagent"))
 	if err != nil || !os.SameFile(a, b) {
 		t.Errorf("guiagent is not one inode: %v", err)
 	}
@@ -75,7 +80,7 @@ func TestFailingIsUndone(t *testing.T) {
 		if d := s.pay.Denied; len(d) != 1 || d[0].Hash != bad || d[0].Why != "crash: it fell over" {
 			t.Errorf("denied: %+v", d)
 		}
-		if s.hashOf(s.cfg.previous()) != "" || s.rescue {
+		if s.hashOf(s.cfg.beside()) != "" || s.rescue {
 			t.Errorf("the bad bundle is retained, or the rescue job still runs")
 		}
 		if err := s.check(u, "force"); err != nil {
@@ -194,7 +199,7 @@ func TestStagingIsLookedAt(t *testing.T) {
 	s.qualify = errors.New("not now")
 	u := s.mustOpen()
 	s.check(u, "update")
-	staged := bundle.Layout(s.cfg.staging())
+	staged := bundle.Layout(s.cfg.beside())
 	if err := os.WriteFile(staged.Program("netchild"), []byte("netchild 6.6.6"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -254,6 +259,30 @@ func TestRecall(t *testing.T) {
 	if s.stops != 2 { // the cold start, and the end of what was recalled
 		t.Errorf("%d stops", s.stops)
 	}
+}
+
+// Rule: an exchange that cannot be leaves the live bundle and nothing else
+// behind, and the next check begins anew.
+func TestExchangeFails(t *testing.T) {
+	s := newScene(t, "1.0.0")
+	s.offer("2.0.0")
+	u := s.mustOpen()
+	u.env.Rescue = func(_ context.Context, on bool) error {
+		s.rescue = on
+		return os.RemoveAll(s.cfg.beside())
+	}
+	if err := s.check(u, "update"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("check: %v", err)
+	}
+	s.lives("1.0.0")
+	if u.rec.State != Idle || s.rescue || s.pay.Error == "" || !missing(s.cfg.rescueProgram()) {
+		t.Errorf("%q, status %+v", u.rec.State, s.pay)
+	}
+	u.env = s.env()
+	if err := s.check(u, "update"); !errors.Is(err, ErrHandOver) {
+		t.Errorf("check: %v", err)
+	}
+	s.lives("2.0.0")
 }
 
 // Rule: a person goes back once, and what was left is not taken again.
@@ -316,6 +345,37 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
+// Rule: a release that is found damaged while it is on trial is undone, by a
+// start or by the rescue job, and not tried again.
+func TestDamagedOnTrial(t *testing.T) {
+	for _, rescued := range []bool{false, true} {
+		s := newScene(t, "1.0.0")
+		bad := s.offer("2.0.0").Hash()
+		s.take()
+		s.mustOpen()
+		if err := os.Remove(bundle.Layout(s.cfg.Live).Program("netchild")); err != nil {
+			t.Fatal(err)
+		}
+		for range lastLook {
+			if !rescued {
+				break
+			}
+			if _, err := Rescue(s.cfg); err != nil {
+				t.Fatal(err)
+			}
+		}
+		u := s.settle()
+		s.lives("1.0.0")
+		if d := s.pay.Denied; len(d) != 1 || d[0].Hash != bad || d[0].Version != "2.0.0" {
+			t.Errorf("rescued %v: denied %+v", rescued, d)
+		}
+		if err := s.check(u, "force"); err != nil {
+			t.Errorf("rescued %v: it is tried again: %v", rescued, err)
+		}
+		s.lives("1.0.0")
+	}
+}
+
 // Rule: no-op updates leave the bundle alone and work in an empty directory.
 func TestNoOp(t *testing.T) {
 	s := newScene(t, "1.0.0")
@@ -344,7 +404,7 @@ func TestStagedOfAnother(t *testing.T) {
 	s.qualify = errors.New("not now")
 	u := s.mustOpen()
 	s.check(u, "update")
-	if err := os.WriteFile(bundle.Layout(s.cfg.staging()).Program("stranger"), nil, 0o755); err != nil {
+	if err := os.WriteFile(bundle.Layout(s.cfg.beside()).Program("stranger"), nil, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	s.qualify = nil
@@ -376,7 +436,7 @@ func TestNoWayBack(t *testing.T) {
 	s.offer("2.0.0")
 	s.take()
 	s.mustOpen() // which puts the earlier bundle aside
-	if err := os.Remove(bundle.Layout(s.cfg.previous()).Program("netchild")); err != nil {
+	if err := os.Remove(bundle.Layout(s.cfg.beside()).Program("netchild")); err != nil {
 		t.Fatal(err)
 	}
 	s.trial = func(context.Context, TrialStep) error { return &Failure{"crash", "it fell over"} }

@@ -23,8 +23,7 @@ func NewClient(r io.Reader, w io.Writer) *Client { return &Client{bufio.NewReade
 func (c *Client) Get(name string, max int64, have string) ([]byte, error) {
 	most := bound(max)
 	var b bytes.Buffer
-	err := c.read(ask{Op: "get", Max: most, Held: have, Want: Want{Name: name}}, &b, most, nil)
-	if err != nil {
+	if _, err := c.read(ask{Op: "get", Max: most, Held: have, Want: Want{Name: name}}, &b, most, nil); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return b.Bytes(), nil
@@ -51,35 +50,34 @@ func (c *Client) Prepare(w Want) (Plan, error) {
 // File writes exactly f.Size bytes to to, or answers an error; bytes may have
 // been written then. told may be nil. See Server.
 func (c *Client) File(f File, whole bool, to io.Writer, told func(done, total int64)) error {
-	n := &counter{w: to}
-	err := c.read(ask{Op: "file", Whole: whole, Want: Want{SHA256: f.SHA256, Size: f.Size}}, n, f.Size, told)
-	if err == nil && n.n != f.Size {
-		err = fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, n.n, f.Size)
+	n, err := c.read(ask{Op: "file", Whole: whole, Want: Want{SHA256: f.SHA256, Size: f.Size}}, to, f.Size, told)
+	if err == nil && n != f.Size {
+		err = fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, n, f.Size)
 	}
 	return err
 }
 
-// read asks and copies what is answered, at most most bytes.
-func (c *Client) read(q ask, to io.Writer, most int64, told func(done, total int64)) error {
+// read asks, copies what is answered, at most most bytes, and answers how many.
+func (c *Client) read(q ask, to io.Writer, most int64, told func(done, total int64)) (n int64, err error) {
 	if err := writeWord(c.w, q); err != nil {
-		return err
+		return 0, err
 	}
-	for left := most; ; {
+	for {
 		var a answer
 		switch err := readWord(c.r, &a); {
 		case err != nil:
-			return err
+			return n, err
 		case a.Error != "":
-			return a.err()
+			return n, a.err()
 		case a.End && a.N == 0:
-			return nil
-		case a.End, a.N < 0 || a.N > maxChunk || a.N > left:
-			return fmt.Errorf("the fetcher announced %d bytes where at most %d may come, or none after the end", a.N, min(left, maxChunk))
+			return n, nil
+		case a.End, a.N < 0 || a.N > maxChunk || a.N > most-n:
+			return n, fmt.Errorf("the fetcher announced %d bytes where at most %d may come, or none after the end", a.N, min(most-n, maxChunk))
 		case a.N > 0:
 			if _, err := io.CopyN(to, c.r, a.N); err != nil {
-				return err
+				return n, err
 			}
-			left -= a.N
+			n += a.N
 		case told != nil:
 			done := max(a.Done, 0)
 			told(done, max(a.Total, done))
@@ -110,15 +108,4 @@ func clean(s string) string {
 		}
 	}
 	return string(b)
-}
-
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
 }
