@@ -55,16 +55,15 @@ func changing(t *testing.T, p fs.FS, tamper func(bundle.Layout) error) (bin stri
 		t.Fatal(err)
 	}
 	real := map[string]string{}
-	for _, name := range append([]string{"portward"}, programs...) {
+	for _, name := range programs {
 		from := filepath.Join(binDir(t), name)
 		if err := os.Link(from, filepath.Join(bin, name)); err != nil {
 			t.Fatal(err)
 		}
 		real[name] = from
 	}
-	delete(real, "portward")
 	changed := filepath.Join(dir, bundle.Name)
-	if _, err := bundle.Build(changed, real, p, "1.0.0", nil); err != nil {
+	if err := installWhole(dir, real, p, func(string, ...any) {}); err != nil {
 		t.Fatal(err)
 	}
 	if tamper != nil {

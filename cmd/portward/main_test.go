@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -122,6 +123,7 @@ type running struct {
 type upSpec struct {
 	uid   int // 0 is who runs the test; see ordinaryUID
 	root  string
+	bin   string // with the programs; empty: binDir
 	env   []string
 	args  []string
 	files []*os.File // left open by the caller
@@ -138,7 +140,7 @@ func startUp(t *testing.T, spec upSpec) *running {
 	}
 	r := &running{t: t, uid: spec.uid, root: spec.root, out: &syncBuffer{}, errs: &syncBuffer{}, done: make(chan struct{})}
 	args := append([]string{"up", "--root", spec.root, "--listen", "127.0.0.1:0", "--json"}, spec.args...)
-	r.cmd = exec.Command(filepath.Join(binDir(t), "portward"), args...)
+	r.cmd = exec.Command(filepath.Join(cmp.Or(spec.bin, binDir(t)), "portward"), args...)
 	r.cmd.Dir = "/"
 	r.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent"}, spec.env...)
 	r.cmd.Stdout, r.cmd.Stderr = r.out, r.errs

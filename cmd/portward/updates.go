@@ -77,13 +77,14 @@ func rollbackVerb(args []string) (int, error) {
 
 func unblockVerb(args []string) (int, error) {
 	fs := newFlags("unblock", unblockUsage)
-	if err := parse(fs, args, unblockUsage); err != nil {
+	rest, err := parseMixed(fs, args, unblockUsage)
+	if err != nil {
 		return program.ExitUsage, err
 	}
-	if fs.NArg() != 1 {
+	if len(rest) != 1 {
 		return program.ExitUsage, errors.New("unblock takes one hash or version\nhint: portward status shows what is denied")
 	}
-	return askSupervisor(fs.Lookup("root").Value.String(), requests.Request{Op: "unblock", Arg: fs.Arg(0)}, answerWithin)
+	return askSupervisor(fs.Lookup("root").Value.String(), requests.Request{Op: "unblock", Arg: rest[0]}, answerWithin)
 }
 
 // askSupervisor lays a request into the supervisor's folder and waits for its

@@ -273,7 +273,10 @@ func (w *world) awaitSupervisor(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("the supervisor did not come up: %w", ctx.Err())
-		case _, ok := <-news:
+		case st, ok := <-news:
+			if ok && st.Payload.State == status.Damaged {
+				return fmt.Errorf("the bundle: %s", st.Payload.Error)
+			}
 			if ok {
 				w.mu.Lock()
 				w.began = time.Now()

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strings"
+	"syscall"
 	"time"
 
 	"portward/internal/jobs"
 	"portward/internal/program"
 	"portward/internal/update"
+	"portward/internal/update/pipe"
 	"portward/internal/watchdog"
 	"portward/internal/wire"
 )
@@ -28,20 +32,30 @@ func (s *supervisor) trial(ctx context.Context, step update.TrialStep) error {
 		}
 	}
 	healthy := make(chan time.Duration, 1)
-	spec := watchdog.TrialSpec{Deadline: 2*step.Window + time.Minute, Seen: func(d time.Duration) {
+	spec := watchdog.TrialSpec{Deadline: 2*step.Window + 2*time.Minute, Seen: func(d time.Duration) {
 		select {
 		case healthy <- d:
 		default:
 		}
 	}}
+	window := step.Window
+	if !step.First {
+		window += time.Duration(s.cfg.HangLimit + s.cfg.HangGrace) // a hang that began within it is known by then
+	}
 	passed := make(chan error, 1)
-	go func() { passed <- s.watchTrial(ctx, spec, step.Window) }()
+	go func() { passed <- s.watchTrial(ctx, spec, window) }()
 	served := make(chan error, 1)
-	go func() { served <- s.probe(ctx) }()
+	go func() {
+		err := s.probe(ctx)
+		if err == nil {
+			err = s.tryFetcher(ctx)
+		}
+		served <- err
+	}()
 	for waiting := 2; waiting > 0; {
 		select {
 		case d := <-healthy:
-			step.Healthy(d)
+			step.Healthy(min(d, step.Window))
 		case err := <-passed:
 			if err != nil {
 				return err
@@ -122,6 +136,33 @@ func (s *supervisor) probe(ctx context.Context) error {
 	}
 	s.log("the probe's surface was served")
 	return nil
+}
+
+// tryFetcher has the live bundle's fetcher answer a question that needs no
+// network: a release that cannot fetch would be the last.
+func (s *supervisor) tryFetcher(parent context.Context) error {
+	if s.cfg.Update.Repo == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(parent, probeWithin)
+	defer cancel()
+	c, end, err := s.fetch(ctx)
+	if err == nil {
+		err = c.File(pipe.File{SHA256: strings.Repeat("0", 64)}, false, io.Discard, nil)
+		end()
+	}
+	switch {
+	case parent.Err() != nil:
+		return parent.Err()
+	case machines(err):
+		return err
+	}
+	for _, silent := range []error{io.EOF, io.ErrUnexpectedEOF, os.ErrClosed, syscall.EPIPE, syscall.ENOEXEC, syscall.ENOENT, syscall.EACCES} {
+		if errors.Is(err, silent) {
+			return &update.Failure{Class: "fetcher", Text: fmt.Sprintf("it does not answer: %v", err)}
+		}
+	}
+	return nil // it has nothing prepared, and says so
 }
 
 // probeUID is whom the probe runs as: an account that owns nothing, or, where

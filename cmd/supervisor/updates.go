@@ -75,9 +75,10 @@ func (s *supervisor) openUpdater() error {
 		return err
 	}
 	root, _ := os.ReadFile(filepath.Join(bundle.Layout(cfg.Live).Tuf(), "root.json"))
-	trust, err := tufrepo.Open(filepath.Join(cfg.Dir, "trust"), root, built)
-	if err != nil {
-		return err
+	var trust update.Trust
+	if trust, err = tufrepo.Open(filepath.Join(cfg.Dir, "trust"), root, built); err != nil {
+		s.log("nobody is trusted: %v", err)
+		trust = nobody{fmt.Errorf("nobody is trusted: %w", err)}
 	}
 	s.history = openHistory(s.p.Root, s.store, s.log)
 	s.updater, err = update.Open(cfg, update.Env{
@@ -107,6 +108,19 @@ func (s *supervisor) belongsHere() error {
 	}
 	return nil
 }
+
+// nobody is whom a supervisor trusts whose bundle does not say whom to: what was
+// installed runs on, and nothing new is.
+type nobody struct{ err error }
+
+func (n nobody) Refresh(time.Time, func(string, int64, string) ([]byte, error)) (bool, error) {
+	return false, n.err
+}
+func (n nobody) Target(string) (pipe.Target, bool) { return pipe.Target{}, false }
+func (n nobody) Vouch() (root, targets []byte)     { return nil, nil }
+func (n nobody) Vouches(_, _ []byte) error         { return n.err }
+func (n nobody) Warnings(time.Time) []string       { return []string{n.err.Error()} }
+func (n nobody) Expired(time.Time) error           { return n.err }
 
 // reportPayload publishes what the updater says.
 func (s *supervisor) reportPayload(p status.Payload) {

@@ -93,7 +93,7 @@ const maxDenied = 64
 // deny remembers that To is not to be tried again.
 func (r *record) deny(why string) {
 	if r.To != "" && r.denial(r.To) == "" {
-		r.Denied = append(r.Denied, status.Denied{Hash: r.To, Version: r.ToVersion, Why: why, Time: time.Now().UTC().Truncate(time.Second)})
+		r.Denied = append(r.Denied, status.Denied{Hash: r.To, Version: r.ToVersion, Why: why, Time: time.Now().UTC()})
 	}
 	r.Denied = r.Denied[max(0, len(r.Denied)-maxDenied):]
 }

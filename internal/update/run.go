@@ -160,6 +160,9 @@ func (u *Updater) do(ctx context.Context, r Request) (string, error) {
 	case "update", "check", "force":
 		return u.look(ctx, r)
 	case "rollback":
+		if old := u.sight.beside.seal; old != nil && !old.Has("netchild") {
+			return "", fmt.Errorf("%w: before this release there was no payload", errNoWayBack)
+		}
 		return "", u.revert("rolled back by a person")
 	case "unblock":
 		return u.unblock(r.Arg)
