@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -92,7 +93,7 @@ func (w *world) firstRoot() ([]byte, error) {
 		return os.ReadFile(w.o.trust)
 	}
 	w.show.say("asking %s for its keys", w.o.repo)
-	f, err := fetch.New(fetch.Config{Repo: w.o.repo, CA: w.o.ca, Cache: filepath.Join(w.o.root, "build"), Version: program.Build(), Log: w.show.note})
+	f, err := fetch.New(fetch.Config{Repo: w.o.repo, CA: w.o.ca, Proxy: w.o.proxy, Cache: filepath.Join(w.o.root, "build"), Version: program.Build(), Log: w.show.note})
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +105,23 @@ func (w *world) firstRoot() ([]byte, error) {
 	sum := sha256.Sum256(root)
 	w.show.say("trusting the keys of %s as it shows them now (1.root.json, SHA-256 %s); --trust FILE pins them", w.o.repo, fmt.Sprintf("%x", sum[:8]))
 	return root, nil
+}
+
+// proxy answers how the repository is reached: as --proxy says, else as the
+// caller's environment does, of which no job gets anything.
+func (w *world) proxy() (string, error) {
+	if w.o.proxy != "" || w.o.repo == "" {
+		return w.o.proxy, nil
+	}
+	r, err := http.NewRequest(http.MethodGet, w.o.repo, nil)
+	if err != nil {
+		return "", err
+	}
+	u, err := http.ProxyFromEnvironment(r)
+	if u == nil || err != nil {
+		return "", err
+	}
+	return u.String(), nil
 }
 
 // copyCA puts the authorities that are trusted to where the fetcher can read

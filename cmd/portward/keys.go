@@ -30,7 +30,8 @@ Makes, replaces and shows the keys of a repository.
   rotate  replaces a key, lost or not. ROLE is targets or online; root for all
           three root keys; or the directory of the one root key to replace
   renew   signs the root for another year, with the same keys
-  show    tells when the signatures end, with warnings 30, 14 and 7 days before
+  show    tells when the signatures end, and warns 30, 14 and 7 days before (of
+          those that last for less, 3 days and 1)
 
   --repo DIR             the repository
   --root DIR,DIR,DIR     the directories of the root keys; two are enough to sign

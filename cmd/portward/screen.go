@@ -153,7 +153,7 @@ func (w *world) watch(ctx context.Context) error {
 	if !w.show.live {
 		w.show.say("the viewer is at https://%s/#TOKEN; the token is in %s", w.viewer, w.tokenPath())
 	}
-	every, told := drawEvery, false
+	every, told, payload := drawEvery, false, ""
 	if !w.show.live {
 		every = sumEvery
 	}
@@ -173,6 +173,10 @@ func (w *world) watch(ctx context.Context) error {
 			}
 			w.show.draw(table(s))
 			continue
+		}
+		if line := payloadLine(s.Payload); line != payload && s.Payload.Phase != "" {
+			payload = line
+			w.show.say("payload: %s", line)
 		}
 		for _, x := range s.Sessions {
 			w.show.say("login %s: %d frames, %.1f/s, %s", x.ID, x.Frames, x.FPS, gapsInWords(x))

@@ -45,6 +45,8 @@ the root directory and Go's caches; a later up cleans what an earlier one left.
   --trust FILE        the root.json with which trust begins (default: what the
                       repository shows the first time)
   --ca FILE           PEM file with the only authorities to trust for HTTPS
+  --proxy URL         how to reach it (default: as HTTPS_PROXY and NO_PROXY say)
+  --limit N           bytes per second to download at most (default: no limit)
   --check-every D     between two looks at the repository (default 15s)
   --trial-window D    how long a release must be healthy (default 30s)
 
@@ -71,8 +73,9 @@ type upOptions struct {
 	healthy  time.Duration
 	hang     time.Duration
 
-	repo, channel, trust, ca string
-	checkEvery, trialWindow  time.Duration
+	repo, channel, trust, ca, proxy string
+	limit                           int64
+	checkEvery, trialWindow         time.Duration
 }
 
 func parseUp(args []string) (upOptions, error) {
@@ -91,6 +94,8 @@ func parseUp(args []string) (upOptions, error) {
 	fs.StringVar(&o.channel, "channel", "", "")
 	fs.StringVar(&o.trust, "trust", "", "")
 	fs.StringVar(&o.ca, "ca", "", "")
+	fs.StringVar(&o.proxy, "proxy", "", "")
+	fs.Int64Var(&o.limit, "limit", 0, "")
 	fs.DurationVar(&o.checkEvery, "check-every", 15*time.Second, "")
 	fs.DurationVar(&o.trialWindow, "trial-window", 30*time.Second, "")
 	if err := parse(fs, args, upUsage); err != nil {
@@ -127,10 +132,13 @@ func parseUp(args []string) (upOptions, error) {
 		}
 		o.source = "x11"
 	}
-	for _, name := range []string{"channel", "trust", "ca", "check-every", "trial-window"} {
+	for _, name := range []string{"channel", "trust", "ca", "proxy", "limit", "check-every", "trial-window"} {
 		if given[name] && o.repo == "" {
 			return o, fmt.Errorf("--%s says something about a repository, and there is none\nhint: --repo URL", name)
 		}
+	}
+	if o.limit < 0 {
+		return o, fmt.Errorf("--limit %d: bytes per second, please", o.limit)
 	}
 	switch o.source {
 	case "auto", "testcard", "static":

@@ -112,7 +112,7 @@ func askSupervisor(rootFlag string, r requests.Request, within time.Duration) (i
 	if err != nil {
 		return program.ExitAgain, err
 	}
-	code, err := awaitAnswer(ctx, news, id)
+	code, err := awaitAnswer(ctx, news, id, r.Op)
 	if ctx.Err() != nil && requests.Withdraw(program.RequestDir(root), id) == nil {
 		err = errors.New("nobody took the request, and it was withdrawn\nhint: is the supervisor there? portward status")
 	}
@@ -120,7 +120,9 @@ func askSupervisor(rootFlag string, r requests.Request, within time.Duration) (i
 }
 
 // awaitAnswer shows what the supervisor does until it has answered request id.
-func awaitAnswer(ctx context.Context, news <-chan status.Status, id string) (int, error) {
+// A supervisor that ended for another one may have taken the answer with it:
+// then what lies there now is the answer.
+func awaitAnswer(ctx context.Context, news <-chan status.Status, id, op string) (int, error) {
 	show := newScreen(false, term.IsTerminal(int(os.Stderr.Fd())))
 	said, before := "", ""
 	for {
@@ -144,7 +146,7 @@ func awaitAnswer(ctx context.Context, news <-chan status.Status, id string) (int
 			switch hash := st.Payload.Hash; {
 			case before == "":
 				before = hash
-			case before != hash: // another supervisor speaks, which knows of no request
+			case before != hash && (op == "rollback") == (st.Payload.Trial == nil):
 				fmt.Println(payloadLine(st.Payload))
 				return program.ExitOK, nil
 			}
@@ -163,7 +165,7 @@ func payloadLine(p status.Payload) string {
 	case status.NoPayload:
 		b.WriteString("no payload yet")
 	case status.Damaged:
-		fmt.Fprintf(&b, "%s, damaged", p.Version)
+		b.WriteString("damaged")
 	default:
 		b.WriteString(p.Version)
 	}
@@ -204,7 +206,11 @@ func payloadLines(p status.Payload) string {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, "             "+format+"\n", args...) }
 	clock := func(t time.Time) string { return t.Local().Format("15:04:05") }
 	if p.Channel != "" && !p.Next.IsZero() {
-		line("channel %s; the next check at %s", p.Channel, clock(p.Next))
+		checked := "never checked"
+		if !p.Checked.IsZero() {
+			checked = "checked at " + clock(p.Checked)
+		}
+		line("channel %s; %s, the next time at %s", p.Channel, checked, clock(p.Next))
 	}
 	if p.Previous != "" {
 		line("retained: %s", p.Previous)

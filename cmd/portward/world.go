@@ -192,7 +192,12 @@ func (w *world) furnish() error {
 	if err != nil {
 		return err
 	}
+	proxy, err := w.proxy()
+	if err != nil {
+		return fmt.Errorf("the proxy: %w", err)
+	}
 	cfg.Update = config.Update{
+		Proxy: proxy, Rate: w.o.limit,
 		Repo: w.o.repo, Channel: cmp.Or(w.o.channel, cfg.Update.Channel), CA: ca,
 		Every: config.Duration(w.o.checkEvery), TrialWindow: config.Duration(w.o.trialWindow),
 		MaxLease: cfg.Update.MaxLease, FetchUID: p.fetch, ProbeUID: p.probe,
