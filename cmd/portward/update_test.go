@@ -184,16 +184,15 @@ func TestUpdateVerbs(t *testing.T) {
 	r.asks(0, "rollback")
 	r.quiet("1.0.0")
 	says(r.denied("1.1.0").Why, "rolled back by a person")
-	says(r.asks(0, "update", "--now"), "denied: ")
+	says(r.asks(program.ExitAgain, "update", "--now"), "1.1.0 is denied: ")
 	r.quiet("1.0.0")
 	r.asks(0, "unblock", "1.1.0")
 	r.quiet("1.1.0")
 
 	c.offer("1.2.0", "", "--rollout", "0%")
-	for _, args := range [][]string{{"update"}, {"update", "--check"}} {
-		says(r.asks(0, args...), "not this machine's turn")
-		r.quiet("1.1.0")
-	}
+	says(r.asks(program.ExitAgain, "update"), "1.2.0 waits: it is not this machine's turn")
+	says(r.asks(0, "update", "--check"), "1.2.0 waits: it is not this machine's turn")
+	r.quiet("1.1.0")
 	says(r.tells(), "1.2.0 waits: it is not this machine's turn")
 	r.asks(0, "update", "--now")
 	r.quiet("1.2.0")
@@ -229,7 +228,7 @@ func TestLeases(t *testing.T) {
 	waits("1.1.0", 30*time.Minute, time.Hour)
 	c.offer("1.2.0", "", "--security")
 	waits("1.2.0", 0, 10*time.Minute)
-	if said := r.asks(0, "update"); !strings.Contains(said, "a session is not to be disturbed") {
+	if said := r.asks(program.ExitAgain, "update"); !strings.Contains(said, "a session is not to be disturbed") {
 		t.Errorf("update says %q", said)
 	}
 	r.serves("1.0.0")

@@ -44,11 +44,8 @@ func (u *Updater) exchangeNow() error {
 	if errors.Is(err, ErrHandOver) {
 		return err
 	}
-	if again := u.recover(); again != nil {
-		return again
-	}
-	if u.onTrial {
-		return ErrHandOver
+	if again := u.recover(); again != nil || u.onTrial {
+		return errors.Join(ErrHandOver, again) // who cannot tell what lies there starts anew too
 	}
 	return err
 }
@@ -109,13 +106,10 @@ func (u *Updater) exchangeBackLocked(why string, fault bool) error {
 			r.deny(why)
 		}
 	})
-	if errors.Is(err, ErrHandOver) {
+	if errors.Is(err, ErrHandOver) || errors.Is(err, errUnread) { // it may be undone already
 		return err
 	}
-	if err := u.cfg.swap(); err != nil {
-		return err
-	}
-	return ErrHandOver
+	return cmp.Or(u.cfg.swap(), ErrHandOver)
 }
 
 // swap is the one step. Whoever removed the live bundle left nothing to

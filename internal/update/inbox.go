@@ -2,6 +2,7 @@ package update
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -50,19 +51,24 @@ func (in *inbox) lease() time.Time {
 	return in.until
 }
 
-func (in *inbox) take() []Request {
+// next takes the oldest request. The others stay where a hand-over finds them.
+func (in *inbox) next() (r Request, ok bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	all := in.requests
-	in.requests = nil
-	return all
+	if ok = len(in.requests) > 0; ok {
+		r, in.requests = in.requests[0], in.requests[1:]
+	}
+	return r, ok
 }
 
-// interruptible answers a ctx that a rollback ends.
+// interruptible answers a ctx that a rollback ends, also one that waits already.
 func (in *inbox) interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.interrupt = cancel
+	if slices.ContainsFunc(in.requests, func(r Request) bool { return r.Op == "rollback" }) {
+		cancel()
+	}
 	return ctx, cancel
 }

@@ -63,21 +63,21 @@ type record struct {
 	To          string          `json:"to,omitempty"`   // and by what
 	FromVersion string          `json:"from_version,omitempty"`
 	ToVersion   string          `json:"to_version,omitempty"`
-	Attempts    int             `json:"attempts,omitempty"` // starts of the supervisor of To, since the last planned one
+	Attempts    int             `json:"attempts,omitempty"` // starts of the supervisor of To since the last planned one, but for those that an orderly stop or a reboot ended
 	Cold        coldness        `json:"cold,omitempty"`
 	Stamp       uint64          `json:"stamp,omitempty"`     // goes on while the supervisor of To does; never goes back
-	Boot        string          `json:"boot,omitempty"`      // in which the exchange happened
+	Boot        string          `json:"boot,omitempty"`      // in which To was started last, or put in place
 	Reason      string          `json:"reason,omitempty"`    // of the state, for people
 	Installed   string          `json:"installed,omitempty"` // what lay at the live path, whole and vouched for
-	Waiting     string          `json:"waiting,omitempty"`   // a release that sessions hold back
-	Since       time.Time       `json:"since,omitzero"`      // when they began to
+	Since       time.Time       `json:"since,omitzero"`      // when sessions began to hold back releases
 	Asked       string          `json:"asked,omitempty"`     // the request that made another bundle live
+	Unserved    []string        `json:"unserved,omitempty"`  // requests that the last process ended too early for
 	Denied      []status.Denied `json:"denied,omitempty"`
 }
 
 // settle forgets how the release on its way is doing, and who asked for it.
 func (r *record) settle(s State, why string) {
-	r.State, r.Reason, r.Attempts, r.Cold, r.Asked = s, why, 0, warm, ""
+	r.State, r.Reason, r.Attempts, r.Cold, r.Asked = s, clip(why), 0, warm, ""
 }
 
 // begin writes down what is to replace what, and who asked for it.
@@ -93,7 +93,7 @@ const maxDenied = 64
 // deny remembers that To is not to be tried again.
 func (r *record) deny(why string) {
 	if r.To != "" && r.denial(r.To) == "" {
-		r.Denied = append(r.Denied, status.Denied{Hash: r.To, Version: r.ToVersion, Why: why, Time: time.Now().UTC()})
+		r.Denied = append(r.Denied, status.Denied{Hash: r.To, Version: clip(r.ToVersion), Why: clip(why), Time: time.Now().UTC()})
 	}
 	r.Denied = r.Denied[max(0, len(r.Denied)-maxDenied):]
 }
@@ -125,25 +125,29 @@ func (j journal) locked(do func() error) error {
 	return do()
 }
 
-// read answers the newest valid record. What cannot be read is set aside and is
-// no reason not to start.
-func (j journal) read() (newest record) {
+// errUnread is in the error for a journal that may say anything: the disk or the
+// machine did not let it be read.
+var errUnread = errors.New("the journal cannot be read now")
+
+// read answers the newest valid record. A slot that holds none is set aside and
+// is no reason not to start; one that cannot be read now is left alone, and is.
+func (j journal) read() (newest record, err error) {
 	for n := range uint64(2) {
 		data, err := os.ReadFile(j.slot(n))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+		if err != nil { // one bad reading proves nothing
+			data, err = os.ReadFile(j.slot(n))
 		}
-		var r record
-		if err == nil {
-			r, err = parseRecord(data)
-		}
-		if err != nil {
+		switch r, bad := parseRecord(data); {
+		case errors.Is(err, fs.ErrNotExist):
+		case passing(err):
+			return record{}, fmt.Errorf("%w: %w", errUnread, err)
+		case err != nil || bad != nil: // the slot before has the record before
 			durable.Rename(j.slot(n), j.slot(n)+".bad")
-		} else if r.Gen > newest.Gen {
+		case r.Gen > newest.Gen:
 			newest = r
 		}
 	}
-	return newest
+	return newest, nil
 }
 
 func parseRecord(data []byte) (r record, err error) {
@@ -173,7 +177,10 @@ func (u *Updater) change(edit func(*record)) error {
 }
 
 func (u *Updater) changeLocked(edit func(*record)) error {
-	is := u.cfg.journal().read()
+	is, err := u.cfg.journal().read()
+	if err != nil {
+		return err
+	}
 	if is.Gen != u.rec.Gen {
 		return ErrHandOver
 	}
@@ -182,7 +189,7 @@ func (u *Updater) changeLocked(edit func(*record)) error {
 	if edit(&r); reflect.DeepEqual(r, is) {
 		return nil
 	}
-	r, err := u.cfg.journal().write(r)
+	r, err = u.cfg.journal().write(r)
 	if err == nil {
 		u.rec = r
 	}

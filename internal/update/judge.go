@@ -20,7 +20,7 @@ type question struct {
 	machine  string
 	forced   bool      // a person wants it now
 	lease    time.Time // until when sessions ask not to be disturbed
-	since    time.Time // when this release was first held back
+	since    time.Time // when sessions began to hold back releases
 	maxLease time.Duration
 
 	hash    string // of the release's seal
@@ -47,13 +47,13 @@ func judge(q question) (v verdict, why string, until time.Time) {
 	switch {
 	case recalled && q.retained != "" && (q.retained == q.hash || q.hash == q.live || !good || q.denial != "") &&
 		!slices.Contains(q.release.Bad, q.retained):
-		return goBack, "recalled", until
+		return goBack, q.version + " is recalled", until
 	case q.hash == q.live && recalled:
 		return nothing, "what is installed is recalled, and nothing good is retained", until
 	case q.hash == q.live:
 		return nothing, q.version + upToDate, until
 	case !good:
-		return wait, "recalled", until
+		return wait, "it is recalled", until
 	case q.denial != "":
 		return wait, "denied: " + q.denial, until
 	case recalled || q.live == "":
@@ -71,8 +71,8 @@ func judge(q question) (v verdict, why string, until time.Time) {
 	return take, q.release.Version + " is available", time.Time{}
 }
 
-// leaseEnd is bounded from when the release was first held back, so that no
-// chain of leases holds it for ever.
+// leaseEnd is bounded from when a release was first held back, so that no chain
+// of leases, nor one of releases, holds the next for ever.
 func (q question) leaseEnd() time.Time {
 	bound := q.maxLease
 	if q.release.Security {

@@ -3,13 +3,17 @@ package update
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"portward/internal/bundle"
 	"portward/internal/status"
@@ -291,4 +295,180 @@ func TestCensus(t *testing.T) {
 	}
 	s.settle()
 	s.lives("3.0.0")
+}
+
+// Rule: a request that a hand-over was too quick for is answered, by this
+// process and by the next.
+func TestUnserved(t *testing.T) {
+	s := newScene(t, "1.0.0")
+	s.offer("2.0.0")
+	s.take()
+	s.settle()
+	synctest.Test(t, func(t *testing.T) {
+		s.t = t
+		u := s.mustOpen()
+		for _, op := range []string{"rollback", "check", "unblock"} {
+			u.Ask(Request{ID: op, Op: op})
+		}
+		stop := s.run(u)
+		s.pass(time.Second)
+		told := func(who string) {
+			t.Helper()
+			a := s.pay.Answers
+			if len(a) != 3 || a[0].ID != "rollback" || a[0].Error != "" || a[1].ID != "check" || a[2].Error != errAskAgain.Error() {
+				t.Errorf("%s answers %+v", who, a)
+			}
+		}
+		if told("this process"); !errors.Is(stop(), ErrHandOver) {
+			t.Error("it was not rolled back")
+		}
+		s.pay = status.Payload{}
+		s.mustOpen()
+		told("the next")
+	})
+	s.t = t
+	s.settle()
+}
+
+// Rule: a rollback interrupts also what begins just after it was asked for.
+func TestRollbackComesFirst(t *testing.T) {
+	u := newScene(t, "1.0.0").mustOpen()
+	u.Ask(Request{Op: "check"})
+	ctx, stop := u.inbox.interruptible(t.Context())
+	if stop(); ctx.Err() == nil {
+		t.Error("not stopped")
+	}
+	u.Ask(Request{Op: "rollback"})
+	ctx, stop = u.inbox.interruptible(t.Context())
+	defer stop()
+	if ctx.Err() == nil {
+		t.Error("a rollback waits for what has just begun")
+	}
+}
+
+// Rule: an orderly stop and a reboot are no crashes; crashes are counted on.
+func TestOrderlyStops(t *testing.T) {
+	s := newScene(t, "1.0.0")
+	s.offer("2.0.0")
+	s.take()
+	s.mustOpen() // crashes
+	for i := range 3 * s.cfg.Attempts {
+		ctx, cancel := context.WithCancel(t.Context())
+		s.trial = func(ctx context.Context, _ TrialStep) error { cancel(); return ctx.Err() }
+		if u := s.mustOpen(); !u.onTrial || u.rec.Attempts != 2 {
+			t.Fatalf("stop %d: on trial %v, %d attempts", i, u.onTrial, u.rec.Attempts)
+		} else if err := u.Run(ctx); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	s.mustOpen()
+	s.mustOpen()
+	for _, s.cfg.Boot = range []string{"boot 2", "boot 3"} { // the power went
+		if u := s.mustOpen(); !u.onTrial || u.rec.Attempts != s.cfg.Attempts {
+			t.Fatalf("%s: on trial %v, %d attempts", s.cfg.Boot, u.onTrial, u.rec.Attempts)
+		}
+	}
+	if _, err := s.open(); !errors.Is(err, ErrHandOver) {
+		t.Errorf("crashes before and after are forgotten: %v", err)
+	}
+}
+
+// Rule: whoever publishes one release after another gets no session to hold
+// the last back for longer; a free moment begins anew.
+func TestLeaseOverReleases(t *testing.T) {
+	s := newScene(t, "1.0.0")
+	s.offer("2.0.0")
+	synctest.Test(t, func(t *testing.T) {
+		s.t = t
+		u := s.mustOpen()
+		u.Lease(time.Now().Add(100 * time.Hour))
+		stop := s.run(u)
+		s.pass(5 * time.Hour)
+		s.offline = pipe.ErrOffline // so that nothing can be taken now
+		u.Lease(time.Time{})
+		s.pass(time.Minute)
+		u.Lease(time.Now().Add(100 * time.Hour))
+		s.offline = nil
+		s.pass(5 * time.Hour)
+		s.lives("1.0.0")
+		s.offer("3.0.0")
+		s.pass(4 * time.Hour)
+		s.lives("3.0.0")
+		if err := stop(); !errors.Is(err, ErrHandOver) {
+			t.Errorf("Run ended with %v", err)
+		}
+	})
+}
+
+// Rule: who wanted a release that was not taken is told which and why, as an
+// error; who only looked, as a text.
+func TestAnswersOfWaiting(t *testing.T) {
+	for want, edit := range map[string]func(*Updater, *scene){
+		"2.0.0 is denied: crash: x":                      func(u *Updater, s *scene) { u.rec.Denied = []status.Denied{{Hash: s.offered.Hash(), Why: "crash: x"}} },
+		"2.0.0 waits: it is not this machine's turn yet": func(_ *Updater, s *scene) { s.rel.Rollout.Share = 0 },
+		"2.0.0 waits: it is recalled":                    func(_ *Updater, s *scene) { s.rel.Bad = []string{s.offered.Hash()} },
+		"2.0.0 waits: a session is not to be disturbed":  func(u *Updater, _ *scene) { u.Lease(time.Now().Add(time.Hour)) },
+	} {
+		s := newScene(t, "1.0.0")
+		s.offer("2.0.0")
+		u := s.mustOpen()
+		edit(u, s)
+		for _, op := range []string{"check", "update"} {
+			if err := s.check(u, op); err != nil {
+				t.Error(err)
+			}
+		}
+		if a := s.pay.Answers; len(a) != 2 || a[0].Text != want || a[0].Error != "" || a[1].Text != "" || a[1].Error != want {
+			t.Errorf("answers %+v, want %q", a, want)
+		}
+		if s.pay.Error != "" {
+			t.Errorf("waiting is an error: %q", s.pay.Error)
+		}
+	}
+}
+
+// Rule: a denied release is named by its version or by enough of its hash.
+func TestUnblock(t *testing.T) {
+	u := newScene(t, "1.0.0").mustOpen()
+	list := []status.Denied{{Hash: "0123456789a", Version: "2.0.0"}, {Hash: "0123456789b", Version: "2.0.0"}, {Hash: "0123456700", Version: ""}}
+	for which, left := range map[string]int{
+		"": 3, "0123456": 3, "01234567": 3, "0123456789": 3, "2.0": 3, "x0123456789a": 3,
+		"2.0.0": 1, "0123456789a": 2, "012345670": 2,
+	} {
+		if err := u.change(func(r *record) { r.Denied = list }); err != nil {
+			t.Fatal(err)
+		}
+		_, err := u.unblock(which)
+		if n := len(u.rec.Denied); n != left || (err == nil) != (left < 3) {
+			t.Errorf("%q: %d are denied, want %d; %v", which, n, left, err)
+		}
+	}
+}
+
+// Rule: whatever others say, the status file holds it.
+func TestTextsAreBounded(t *testing.T) {
+	s := newScene(t, "1.0.0")
+	u := s.mustOpen()
+	bad := strings.Repeat("<\"\x00\n\u2028é>&\\", 1000)
+	for i := range maxDenied + 1 {
+		u.rec.To, u.rec.ToVersion = hashed(fmt.Sprint(i)), bad[:64]
+		u.rec.deny(bad)
+		u.answer("20260102T030405.000000006Z-abcdefgh", bad, nil)
+		u.answer("20260102T030405.000000006Z-abcdefgh", "", errors.New(bad))
+	}
+	s.warnings = slices.Repeat([]string{bad}, 1000)
+	s.check(u, "update")
+	u.pay.Error = bad
+	u.hold(bad[:64], bad, time.Now())
+	u.report()
+	path := filepath.Join(t.TempDir(), "status.json")
+	if err := status.Write(path, status.Status{Payload: s.pay}); err != nil {
+		t.Error(err)
+	}
+	if got := clip("two\nlines\a"); got != "two; lines" {
+		t.Errorf("%q", got)
+	}
+	if got := clip(strings.Repeat("é", maxText)); len(got) != maxText || !utf8.ValidString(got) {
+		t.Errorf("%q", got)
+	}
 }

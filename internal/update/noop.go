@@ -126,15 +126,13 @@ func (n *noop) Get(string, int64, string) ([]byte, error) { return n.seal.Bytes(
 func (n *noop) Prepare(pipe.Want) (pipe.Plan, error) { return pipe.Plan{}, nil }
 
 func (n *noop) File(f pipe.File, _ bool, to io.Writer, _ func(done, total int64)) error {
-	for _, e := range n.seal.Entries {
-		if e.SHA256 != f.SHA256 {
-			continue
-		}
-		data, err := os.ReadFile(filepath.Join(n.dir, e.Path))
-		if err == nil {
-			_, err = to.Write(data)
-		}
-		return err
+	i := slices.IndexFunc(n.seal.Entries, func(e bundle.Entry) bool { return e.SHA256 == f.SHA256 })
+	if i < 0 {
+		return pipe.ErrNotFound
 	}
-	return pipe.ErrNotFound
+	data, err := os.ReadFile(filepath.Join(n.dir, n.seal.Entries[i].Path))
+	if err == nil {
+		_, err = to.Write(data)
+	}
+	return err
 }

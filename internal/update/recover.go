@@ -1,7 +1,10 @@
 package update
 
 import (
+	"cmp"
+	"errors"
 	"path/filepath"
+	"time"
 
 	"portward/internal/durable"
 )
@@ -47,28 +50,37 @@ func decide(r record, s sight, attempts int) action {
 func (u *Updater) recover() error { return u.cfg.journal().locked(u.recoverLocked) }
 
 // recoverLocked lets no journal that cannot be written stop a start: what lies
-// there is judged again next time.
-func (u *Updater) recoverLocked() error {
+// there is judged again next time. What cannot be read now stops it.
+func (u *Updater) recoverLocked() (err error) {
 	for _, dir := range []string{u.cfg.Dir, u.cfg.rescueDir(), filepath.Dir(u.cfg.RetainedSeal)} {
 		durable.Sweep(dir) // under the lock, for the rescue job writes there too
 	}
-	u.rec = u.cfg.journal().read()
+	if u.rec, err = u.cfg.journal().read(); err != nil {
+		return err
+	}
 	u.sight = sight{inspect(u.cfg.Live, u.vouched), inspect(u.cfg.beside(), u.vouched)}
-	act := decide(u.rec, u.sight, u.cfg.Attempts)
+	if live, beside := u.sight.live, u.sight.beside; passing(live.err) || passing(beside.err) {
+		return errors.Join(live.err, beside.err) // nothing is decided about what may be good
+	}
+	meant := u.rec
+	if meant.Boot != u.cfg.Boot { // which took the latest start with it
+		meant.uncount()
+	}
+	act := decide(meant, u.sight, u.cfg.Attempts)
 	u.onTrial = act == try
 	live, was := u.sight.live, u.rec.State
 	switch {
 	case act == mend: // on trial, a release answers for what became of it
-		return u.exchangeBackLocked("the installed bundle was damaged: "+live.err.Error(), was.inFlight() && u.sight.holds(u.rec.From) && !live.unreadable())
+		return u.exchangeBackLocked("the installed bundle was damaged: "+live.err.Error(), was.inFlight() && u.sight.holds(u.rec.From))
 	case act == undo && was == Reverted:
 		return u.exchangeBackLocked(u.rec.Reason, true)
 	case act == undo:
 		return u.exchangeBackLocked("crash: its supervisor was started too often without passing", true)
 	}
-	err := u.changeLocked(func(r *record) {
+	err = u.changeLocked(func(r *record) {
 		switch {
 		case act == try:
-			r.countStart(u.cfg.Boot)
+			r.countStart(meant.Attempts+1, u.cfg.Boot)
 		case act == undone:
 			r.deny("it was undone")
 			r.settle(Reverted, "it was undone")
@@ -77,23 +89,23 @@ func (u *Updater) recoverLocked() error {
 		case was.inFlight():
 			r.settle(Idle, "")
 		}
-		if live.hash != "" {
-			r.Installed = live.hash
-		}
+		r.Installed = cmp.Or(live.hash, r.Installed)
 	})
-	if err != nil {
-		u.pay.Error = err.Error()
+	if err != nil && !errors.Is(err, errUnread) {
+		u.pay.Error, err = err.Error(), nil
 	}
-	return nil
+	return err
 }
 
 // countStart comes before anything that the new code does. The start after the
 // full stop, or after a reboot, is the cold one.
-func (r *record) countStart(boot string) {
-	r.State = OnTrial
-	r.Attempts++
+func (r *record) countStart(attempts int, boot string) {
 	r.Stamp++
 	if r.Cold == asked || r.Cold == warm && r.Boot != boot {
 		r.Cold = done
 	}
+	r.State, r.Attempts, r.Boot, r.Since = OnTrial, attempts, boot, time.Time{} // an exchange disturbed every session
 }
+
+// uncount: the latest start ended for no fault of the release.
+func (r *record) uncount() { r.Attempts = max(0, r.Attempts-1) }

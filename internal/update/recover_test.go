@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"portward/internal/bundle"
@@ -160,8 +161,8 @@ func TestJournalLoses(t *testing.T) {
 		if err := os.WriteFile(j.slot(r.Gen), []byte(bad), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := j.read(); got.State != Staged {
-			t.Errorf("%q: %v", bad, got.State)
+		if got, err := j.read(); err != nil || got.State != Staged {
+			t.Errorf("%q: %v, %v", bad, got.State, err)
 		}
 		if _, err := os.Stat(j.slot(r.Gen) + ".bad"); err != nil {
 			t.Error(err)
@@ -169,8 +170,8 @@ func TestJournalLoses(t *testing.T) {
 	}
 	os.WriteFile(j.slot(0), []byte("x"), 0o600)
 	os.WriteFile(j.slot(1), []byte("x"), 0o600)
-	if got := j.read(); got.Gen != 0 || got.State != Idle {
-		t.Errorf("%+v", got)
+	if got, err := j.read(); err != nil || got.Gen != 0 || got.State != Idle {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 
@@ -238,10 +239,20 @@ func TestRescue(t *testing.T) {
 	if err := u.change(func(*record) {}); !errors.Is(err, ErrHandOver) {
 		t.Errorf("the supervisor that was undone goes on: %v", err)
 	}
-	if look() {
-		t.Error("undone twice")
+	for range 2 { // its supervisor was not started, or is slow
+		if look() {
+			t.Error("started again without a pause")
+		}
+		if !look() {
+			t.Error("the retained supervisor is not started again")
+		}
 	}
 	s.settle()
+	for range 3 {
+		if look() {
+			t.Error("undone twice")
+		}
+	}
 	s.lives("1.0.0")
 	if len(s.pay.Denied) != 1 || s.stops != 1 {
 		t.Errorf("%d stops, denied %+v", s.stops, s.pay.Denied)
@@ -261,4 +272,64 @@ func TestRescueFinishes(t *testing.T) {
 		t.Errorf("%v, %v", reverted, err)
 	}
 	s.lives("1.0.0")
+}
+
+// Rule: a journal that cannot be read now, for want of descriptors, is no lost
+// one: nothing is set aside or decided.
+func TestJournalUnread(t *testing.T) {
+	s := newScene(t, "1.0.0")
+	s.offer("2.0.0")
+	s.take()
+	j := s.cfg.journal()
+	before, err := j.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	none := limit
+	none.Cur = 1
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	_, err = j.read()
+	if back := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); back != nil {
+		t.Fatal(back)
+	}
+	if !errors.Is(err, errUnread) {
+		t.Errorf("read: %v", err)
+	}
+	if after, err := j.read(); err != nil || after.Gen != before.Gen {
+		t.Errorf("record %d became %d, %v", before.Gen, after.Gen, err)
+	}
+}
+
+// Rule: what cannot be read now, live or beside, is not removed and not
+// replaced, and stops the start.
+func TestUnreadableNow(t *testing.T) {
+	for _, at := range []string{"live", "beside"} {
+		for _, passing := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
+			s := newScene(t, "1.0.0")
+			s.offer("2.0.0")
+			s.take()
+			u := s.settle()
+			if err := u.change(func(r *record) { // it is read whether somebody vouches for what is not known
+				if r.From, r.To = "", ""; at == "live" {
+					r.From, r.Installed = u.sight.beside.hash, ""
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+			s.vouchErr = fmt.Errorf("reading it: %w", passing)
+			if _, err := s.open(); !errors.Is(err, passing) {
+				t.Errorf("%s, %v: opened: %v", at, passing, err)
+			}
+			s.lives("2.0.0")
+			if s.hashOf(s.cfg.beside()) == "" {
+				t.Errorf("%s, %v: what lies beside was removed", at, passing)
+			}
+		}
+	}
 }

@@ -1,14 +1,39 @@
 package update
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
+	"strings"
 	"time"
+	"unicode"
 
 	"portward/internal/status"
 )
 
-// maxAnswers is how many of the latest are told.
-const maxAnswers = 16
+// Bounds of what is told, so that the status file can hold all of it.
+const maxTold, maxText = 16, 200 // the latest answers, warnings; bytes of one text, as JSON
+
+// clip makes one line of printable letters of a text, and ends it where it would
+// be too long.
+func clip(text string) string {
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }), "; ")
+	left := maxText
+	return strings.Map(func(r rune) rune {
+		written, _ := json.Marshal(string(r))
+		if left -= len(written) - len(`""`); left < 0 {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+// hold tells of a release that is known and not taken, and answers the same in
+// one line.
+func (u *Updater) hold(version, why string, until time.Time) string {
+	u.pay.Deferred = &status.Deferred{Version: version, Why: clip(why), Until: until}
+	return strings.Replace(version+" waits: "+why, "waits: denied: ", "is denied: ", 1)
+}
 
 // phase says what begins now.
 func (u *Updater) phase(p status.Phase) {
@@ -29,14 +54,14 @@ func (u *Updater) answer(id, text string, err error) {
 	if id == "" {
 		return
 	}
-	a := status.Answer{ID: id, Text: text}
+	a := status.Answer{ID: id, Text: clip(text)}
 	switch {
 	case errors.Is(err, ErrHandOver):
 		a.Text = "another bundle takes the place"
 	case err != nil:
-		a.Text, a.Error = "", err.Error()
+		a.Text, a.Error = "", clip(err.Error())
 	}
-	latest := u.pay.Answers[max(0, len(u.pay.Answers)-maxAnswers+1):]
+	latest := u.pay.Answers[max(0, len(u.pay.Answers)-maxTold+1):]
 	u.pay.Answers = append(latest[:len(latest):len(latest)], a) // a report keeps the old ones
 }
 
@@ -51,9 +76,7 @@ func (u *Updater) report() {
 	switch {
 	case live.seal == nil:
 		p.State = status.Damaged
-		if p.Error == "" {
-			p.Error = live.err.Error()
-		}
+		p.Error = cmp.Or(p.Error, live.err.Error())
 	case !u.hasPayload():
 		p.State = status.NoPayload
 	}
@@ -66,6 +89,7 @@ func (u *Updater) report() {
 			p.Phase = status.OnTrial
 		}
 	}
+	p.Error = clip(p.Error)
 	u.reported = time.Now()
 	u.env.Report(p)
 }

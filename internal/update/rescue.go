@@ -21,8 +21,10 @@ func (c Config) seenFile() string { return filepath.Join(c.rescueDir(), "seen") 
 
 // Rescue is one look of the rescue job, which is the program of the retained
 // bundle and needs nothing of the live one. It undoes a trial whose supervisor
-// gives no sign of life, and a revert that was not finished; the supervisor
-// must be started anew then. It needs Live, Dir and Boot of the configuration.
+// gives no sign of life, and a revert that was not finished. The supervisor
+// must be started anew then, and once more whenever none has taken note of the
+// revert for two looks: reverted says so again. Rescue needs Live, Dir and Boot
+// of the configuration.
 func Rescue(cfg Config) (reverted bool, err error) {
 	err = cfg.journal().locked((&Updater{cfg: cfg}).rescueLocked)
 	if errors.Is(err, ErrHandOver) {
@@ -31,13 +33,15 @@ func Rescue(cfg Config) (reverted bool, err error) {
 	return false, err
 }
 
-func (u *Updater) rescueLocked() error {
-	u.rec = u.cfg.journal().read()
+func (u *Updater) rescueLocked() (err error) {
+	if u.rec, err = u.cfg.journal().read(); err != nil {
+		return err
+	}
 	why := u.rec.Reason
 	switch u.rec.State {
 	case Reverted:
 	case Exchanged, OnTrial:
-		if late, err := u.cfg.late(u.rec.Stamp); err != nil || !late {
+		if late, err := u.late(lastLook); err != nil || !late {
 			return err
 		}
 		why = "hang: its supervisor gave no sign of life"
@@ -45,7 +49,13 @@ func (u *Updater) rescueLocked() error {
 		return nil
 	}
 	u.sight = sight{inspect(u.cfg.Live, nil), inspect(u.cfg.beside(), nil)}
-	if live := u.sight.live.hash; live == u.rec.From || live != "" && live != u.rec.To {
+	switch live := u.sight.live.hash; {
+	case live == u.rec.From && u.rec.State == Reverted && u.rec.Cold != done:
+		if late, err := u.late(2); err != nil || !late {
+			return err // the one that was started then may only be slow
+		}
+		return errors.Join(ErrHandOver, durable.RemoveAll(u.cfg.seenFile()))
+	case live == u.rec.From || live != "" && live != u.rec.To:
 		return nil // it did not happen, or is undone
 	}
 	if !u.sight.holds(u.rec.From) {
@@ -54,10 +64,10 @@ func (u *Updater) rescueLocked() error {
 	return u.exchangeBackLocked(why, true)
 }
 
-// late says whether this stamp was seen too often.
-func (c Config) late(stamp uint64) (bool, error) {
-	line := fmt.Sprintf("stamp %d, boot %q\n", stamp, c.Boot)
-	data, _ := os.ReadFile(c.seenFile())
-	looks := min(strings.Count(string(data), line)+1, lastLook)
-	return looks == lastLook, durable.Write(c.seenFile(), []byte(strings.Repeat(line, looks)), 0o600)
+// late says whether this look is that many in a row that saw the same.
+func (u *Updater) late(last int) (bool, error) {
+	line := fmt.Sprintf("%s, stamp %d, boot %q\n", u.rec.State, u.rec.Stamp, u.cfg.Boot)
+	data, _ := os.ReadFile(u.cfg.seenFile())
+	looks := min(strings.Count(string(data), line)+1, last)
+	return looks == last, durable.Write(u.cfg.seenFile(), []byte(strings.Repeat(line, looks)), 0o600)
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"portward/internal/bundle"
@@ -42,16 +43,15 @@ type Updater struct {
 // byte by byte, and sets right what a crash left behind. ErrHandOver says that
 // this process does not belong to the live bundle any more.
 func Open(cfg Config, env Env, trust Trust) (*Updater, error) {
+	err := durable.MkdirAll(filepath.Dir(cfg.RetainedSeal), 0o755)
 	for _, dir := range []string{cfg.Dir, filepath.Dir(cfg.beside()), cfg.rescueDir()} {
-		if err := durable.MkdirAll(dir, 0o700); err != nil {
-			return nil, err
-		}
-	}
-	if err := durable.MkdirAll(filepath.Dir(cfg.RetainedSeal), 0o755); err != nil {
-		return nil, err
+		err = errors.Join(err, durable.MkdirAll(dir, 0o700))
 	}
 	u := &Updater{cfg: cfg, env: env, trust: trust, inbox: newInbox()}
-	if err := u.recover(); err != nil {
+	if err == nil {
+		err = u.recover()
+	}
+	if err != nil {
 		return nil, err
 	}
 	u.tidy() // what cannot be done now is tried again before the next update
@@ -60,6 +60,9 @@ func Open(cfg Config, env Env, trust Trust) (*Updater, error) {
 	}
 	if u.onTrial || u.rec.State == Reverted {
 		u.answer(u.rec.Asked, "", ErrHandOver) // the process that was asked is gone
+	}
+	for _, id := range u.rec.Unserved {
+		u.answer(id, "", errAskAgain)
 	}
 	u.phase(status.Idle)
 	return u, nil
@@ -78,7 +81,8 @@ func (u *Updater) hasPayload() bool {
 
 // Run owns the state until ctx ends, or until another bundle has the live
 // place, ErrHandOver. Other errors are of those who watch a trial.
-func (u *Updater) Run(ctx context.Context) error {
+func (u *Updater) Run(ctx context.Context) (err error) {
+	defer func() { u.leave(ctx, err) }()
 	for u.onTrial {
 		if err := u.trial(ctx); err != nil {
 			return err
@@ -97,7 +101,6 @@ func (u *Updater) Run(ctx context.Context) error {
 		if !u.cfg.Repo {
 			due = nil
 		}
-		var err error
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -134,7 +137,7 @@ func (u *Updater) calm(ctx context.Context) error {
 
 // wake answers all requests, and looks again if a session has let go.
 func (u *Updater) wake(ctx context.Context) error {
-	for _, r := range u.inbox.take() {
+	for r, ok := u.inbox.next(); ok; r, ok = u.inbox.next() {
 		if err := u.serve(ctx, r); errors.Is(err, ErrHandOver) {
 			return err
 		}
@@ -145,12 +148,36 @@ func (u *Updater) wake(ctx context.Context) error {
 	return nil
 }
 
-// serve does what is asked and answers it.
+// errAskAgain is for a request that came too late for this process.
+var errAskAgain = errors.New("the supervisor ended before it came to this; ask again")
+
+// leave is the end of Run. It answers who would wait for ever, here and by the
+// next process, and does not hold an orderly stop against a release on trial.
+func (u *Updater) leave(ctx context.Context, end error) {
+	var ids []string
+	for r, ok := u.inbox.next(); ok && len(ids) < maxTold; r, ok = u.inbox.next() {
+		ids = append(ids, r.ID)
+		u.answer(r.ID, "", errAskAgain)
+	}
+	u.change(func(r *record) {
+		if r.Unserved = ids; ctx.Err() != nil && u.onTrial && !errors.Is(end, ErrHandOver) {
+			r.uncount()
+		}
+	})
+	u.report()
+}
+
+// serve does what is asked and answers it. Who wanted a release that was not
+// taken did not get it, though nothing went wrong.
 func (u *Updater) serve(ctx context.Context, r Request) error {
 	u.asked = r.ID
 	text, err := u.do(ctx, r)
 	u.asked = ""
-	u.answer(r.ID, text, err)
+	if err == nil && u.pay.Deferred != nil && (r.Op == "update" || r.Op == "force") {
+		u.answer(r.ID, "", errors.New(text))
+	} else {
+		u.answer(r.ID, text, err)
+	}
 	u.phase(status.Idle)
 	return err
 }
@@ -178,6 +205,9 @@ func (u *Updater) look(ctx context.Context, r Request) (string, error) {
 	case !u.cfg.Repo:
 		return "", errors.New("there is no repository to look at")
 	}
+	if !u.rec.Since.IsZero() && !time.Now().Before(u.inbox.lease()) { // a free moment
+		u.change(func(r *record) { r.Since = time.Time{} })
+	}
 	checking, stop := u.inbox.interruptible(ctx)
 	defer stop()
 	text, err := u.check(checking, r)
@@ -198,23 +228,23 @@ func (u *Updater) look(ctx context.Context, r Request) (string, error) {
 	return text, err
 }
 
-func (u *Updater) unblock(which string) (text string, err error) {
-	err = u.change(func(r *record) {
-		r.Denied = slices.DeleteFunc(r.Denied, func(d status.Denied) bool {
-			hit := which != "" && (d.Hash == which || d.Version == which)
-			if hit {
-				text = d.Version + " may be tried again"
-			}
-			return hit
-		})
-	})
-	if err == nil && text == "" {
-		err = fmt.Errorf("no release %q is denied", which)
+// unblock lets a version be tried again, or the one release whose hash begins so.
+func (u *Updater) unblock(which string) (string, error) {
+	named := func(d status.Denied) bool {
+		return d.Version == which || len(which) >= 8 && strings.HasPrefix(d.Hash, which)
 	}
+	hits := slices.DeleteFunc(slices.Clone(u.rec.Denied), func(d status.Denied) bool { return !named(d) })
+	switch {
+	case which == "" || len(hits) == 0:
+		return "", fmt.Errorf("no release %q is denied", which)
+	case len(hits) > 1 && hits[0].Version != which:
+		return "", fmt.Errorf("%d denied releases begin with %q", len(hits), which)
+	}
+	err := u.change(func(r *record) { r.Denied = slices.DeleteFunc(r.Denied, named) })
 	if err == nil {
 		u.plan(0)
 	}
-	return text, err
+	return hits[0].Version + " may be tried again", err
 }
 
 // plan sets the next check, a tenth earlier or later so that not all machines

@@ -45,6 +45,8 @@ type scene struct {
 	expired  error
 	offline  error
 	vouchNot bool
+	vouchErr error
+	warnings []string
 	onReport func(status.Payload)
 }
 
@@ -158,10 +160,10 @@ func (s *scene) Vouches(_, _ []byte) error {
 	if s.vouchNot {
 		return errors.New("nobody vouches for it")
 	}
-	return nil
+	return s.vouchErr
 }
 
-func (s *scene) Warnings(time.Time) []string { return nil }
+func (s *scene) Warnings(time.Time) []string { return s.warnings }
 func (s *scene) Expired(time.Time) error     { return s.expired }
 
 func (s *scene) Get(name string, _ int64, _ string) ([]byte, error) {

@@ -49,9 +49,13 @@ func inspect(path string, vouched func(path string, seal *bundle.Seal) error) (p
 	return p
 }
 
-// unreadable: the machine is at fault, not what lies there.
-func (p place) unreadable() bool {
-	return errors.Is(p.err, syscall.EIO) || errors.Is(p.err, syscall.ENOMEM) || errors.Is(p.err, syscall.EMFILE) || errors.Is(p.err, syscall.ENFILE)
+// unreadable: the machine may be at fault, not what lies there.
+func (p place) unreadable() bool { return passing(p.err) || errors.Is(p.err, syscall.EIO) }
+
+// passing: the machine is short of something now. EIO is not that: a disk that
+// cannot be read may never be again, and must not stop every start.
+func passing(err error) bool {
+	return errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // vouched believes what it once believed: a lost store of metadata must not
@@ -90,7 +94,7 @@ func (s sight) holds(hash string) bool { return hash != "" && hash == s.beside.h
 
 // tidy removes what lies beside the live bundle for nothing.
 func (u *Updater) tidy() error {
-	if u.onTrial || u.retained() || u.rec.staging() {
+	if u.onTrial || u.retained() || u.rec.staging() || u.sight.beside.unreadable() {
 		return nil
 	}
 	return u.discard()

@@ -72,12 +72,12 @@ func (u *Updater) fill(ctx context.Context, c *pipe.Client, o offer, dir string)
 }
 
 // reuse answers whether e lies in the bundle at to now: because it did, or by
-// what the bundle at from has.
+// what the bundle at from has. What killed writers left there is swept.
 func reuse(e bundle.Entry, from, to string) (bool, error) {
 	from, to = filepath.Join(from, e.Path), filepath.Join(to, e.Path)
 	switch {
 	case e.Type == bundle.Dir:
-		return true, durable.MkdirAll(to, 0o755)
+		return true, errors.Join(durable.MkdirAll(to, 0o755), durable.Sweep(to))
 	case has(to, e):
 		return true, nil
 	case !has(from, e):
@@ -200,7 +200,7 @@ func closeBundle(dir string, seal *bundle.Seal, trust Trust) error {
 	root, targets := trust.Vouch()
 	data, err := seal.Bytes()
 	if err == nil {
-		err = durable.MkdirAll(layout.Tuf(), 0o755)
+		err = errors.Join(durable.MkdirAll(layout.Tuf(), 0o755), durable.Sweep(layout.Tuf()))
 	}
 	for path, data := range map[string][]byte{
 		filepath.Join(layout.Tuf(), "root.json"):    root,

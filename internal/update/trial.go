@@ -1,6 +1,7 @@
 package update
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -83,11 +84,7 @@ func (u *Updater) coldStart(ctx context.Context) error {
 	if err := u.env.Stop(ctx); err != nil {
 		return err
 	}
-	err := u.persist(ctx, func(r *record) { r.Cold, r.Attempts, r.Asked = asked, 0, "" })
-	if err == nil {
-		err = ErrHandOver
-	}
-	return err
+	return cmp.Or(u.persist(ctx, func(r *record) { r.Cold, r.Attempts, r.Asked = asked, 0, "" }), ErrHandOver)
 }
 
 // fail goes back. Where there is no way back the release stays, and its faults

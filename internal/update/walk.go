@@ -52,8 +52,7 @@ func (u *Updater) check(ctx context.Context, r Request) (string, error) {
 	}
 	text, err = u.take(ctx, c, o, r.Op == "force")
 	if errors.Is(err, errInUse) {
-		u.pay.Deferred = &status.Deferred{Version: o.release.Version, Why: err.Error()}
-		return err.Error(), nil
+		return u.hold(o.release.Version, err.Error(), time.Time{}), nil
 	}
 	if err != nil {
 		err = fmt.Errorf("%s: %w", o.release.Version, err)
@@ -66,7 +65,11 @@ func (u *Updater) check(ctx context.Context, r Request) (string, error) {
 func (u *Updater) offered(c *pipe.Client) (o offer, err error) {
 	now := time.Now()
 	_, err = u.trust.Refresh(now, c.Get)
-	u.pay.Warnings = u.trust.Warnings(now)
+	warnings := u.trust.Warnings(now)
+	u.pay.Warnings = nil
+	for _, w := range warnings[:min(len(warnings), maxTold)] {
+		u.pay.Warnings = append(u.pay.Warnings, clip(w))
+	}
 	if err != nil {
 		return o, err
 	}
@@ -85,24 +88,21 @@ func (u *Updater) judge(o offer, forced bool) (verdict, string, error) {
 	live := u.sight.live
 	q := question{
 		now: time.Now(), live: live.hash, version: live.version(), payload: u.hasPayload(),
-		machine: u.cfg.Machine, forced: forced, lease: u.inbox.lease(), maxLease: u.cfg.MaxLease,
+		machine: u.cfg.Machine, forced: forced, lease: u.inbox.lease(), since: u.rec.Since, maxLease: u.cfg.MaxLease,
 		hash: o.hash(), denial: u.rec.denial(o.hash()), release: o.release,
 	}
 	if u.retained() {
 		q.retained = u.sight.beside.hash
 	}
-	if u.rec.Waiting == q.hash && u.rec.Since.Before(q.now) {
-		q.since = u.rec.Since
-	}
 	v, why, until := judge(q)
 	u.pay.Deferred = nil
 	if v == wait {
-		u.pay.Deferred = &status.Deferred{Version: o.release.Version, Why: why, Until: until}
+		why = u.hold(o.release.Version, why, until)
 	}
-	if until.IsZero() || !q.since.IsZero() {
+	if until.IsZero() || !q.since.IsZero() && !q.since.After(q.now) {
 		return v, why, nil
 	}
-	return v, why, u.change(func(r *record) { r.Waiting, r.Since = q.hash, q.now.UTC() })
+	return v, why, u.change(func(r *record) { r.Since = q.now.UTC() })
 }
 
 // take fetches, stages, verifies, qualifies and exchanges: everything that can

@@ -474,3 +474,22 @@ func TestSeed(t *testing.T) {
 		t.Errorf("a failed first install did not go back to the seed: %+v", s.pay)
 	}
 }
+
+// Rule: what a killed writer left in the staged bundle costs no download.
+func TestStagedIsSwept(t *testing.T) {
+	s := newScene(t, "1.0.0")
+	s.offer("2.0.0")
+	s.qualify = errors.New("not now")
+	u := s.mustOpen()
+	s.check(u, "update")
+	staged := bundle.Layout(s.cfg.beside())
+	for _, near := range []string{staged.Program("x"), staged.Seal(), filepath.Join(staged.Tuf(), "x")} {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(near), ".tmp-123"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.qualify, s.asked = nil, nil
+	if err := s.check(s.mustOpen(), "update"); !errors.Is(err, ErrHandOver) || len(s.asked) > 0 {
+		t.Errorf("%v; %d contents were fetched again", err, len(s.asked))
+	}
+}

@@ -28,6 +28,9 @@ const (
 // missing or expired, it is a Walk. changed says that Target, Vouch or an
 // expiry may answer otherwise than before, which it may beside an error too.
 func (t *Trust) Refresh(now time.Time, get func(name string, max int64, have string) ([]byte, error)) (changed bool, err error) {
+	if t.readAgain() {
+		defer func() { changed = true }()
+	}
 	since := now.Sub(t.floor.Walked)
 	if since < 0 || since >= walkEvery || !t.whole() || t.Expired(now) != nil {
 		return t.Walk(now, get)

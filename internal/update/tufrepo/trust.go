@@ -3,6 +3,7 @@ package tufrepo
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,33 +34,80 @@ type held[T metadata.Roles] struct {
 
 // Open reads what is trusted in dir, which is made when it is missing. initial
 // is the root.json that trust begins with: newer roots in dir count if they
-// chain from it, older ones if they chain up to it. Whatever else in dir is
-// unreadable, torn or signed by nobody known is set aside as NAME.bad, and
-// fetched again by the next Refresh. built is when this program was made: no
-// clock is believed that shows less.
+// chain from it, older ones if they chain up to it. Without one it begins with
+// the newest in dir that signed itself: each was checked when it came, and only
+// root writes there. Whatever else in dir is torn or signed by nobody known is
+// set aside as NAME.bad, and fetched again by the next Refresh, which also tries
+// again what could be neither read nor written now. built is when this program
+// was made: no clock is believed that shows less.
 func Open(dir string, initial []byte, built time.Time) (*Trust, error) {
-	if err := durable.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
+	return open(store{dir: dir, readPlain: readPlain}, initial, built)
+}
+
+// OpenAny is Open with the first root of several that trust can begin with. An
+// empty one stands for what is kept in dir.
+func OpenAny(dir string, built time.Time, initial ...[]byte) (*Trust, error) {
+	var errs []error
+	for _, root := range initial {
+		t, err := Open(dir, root, built)
+		if err == nil {
+			return t, nil
+		}
+		errs = append(errs, err)
 	}
-	if err := durable.Sweep(dir); err != nil {
-		return nil, err
-	}
-	first, err := parse[metadata.RootType](initial)
-	if err == nil {
-		err = first.VerifyDelegate(metadata.ROOT, first)
+	return nil, errors.Join(errs...)
+}
+
+func open(s store, initial []byte, built time.Time) (*Trust, error) {
+	// No error of the disk counts here: what is trusted is in memory.
+	_ = s.make()
+	_ = durable.Sweep(s.dir)
+	t := &Trust{built: built, store: s}
+	first, err := selfSigned(initial)
+	if len(initial) == 0 {
+		first, err = t.store.newestRoot()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the root to begin with: %w", err)
 	}
-	t := &Trust{built: built, store: store{dir: dir}}
-	t.roots = []held[metadata.RootType]{{initial, first}}
+	t.roots = []held[metadata.RootType]{first}
+	t.load()
+	_ = t.store.flush()
+	return t, nil
+}
+
+// load reads all that goes with the roots that are held, and is not held yet.
+func (t *Trust) load() {
 	t.climb()
 	t.descend()
-	t.timestamp = load[metadata.TimestampType](t, metadata.TIMESTAMP, maxTimestamp)
-	t.snapshot = load[metadata.SnapshotType](t, metadata.SNAPSHOT, maxSnapshot)
-	t.targets = load[metadata.TargetsType](t, metadata.TARGETS, maxTargets)
-	t.loadFloor()
-	return t, t.store.flush()
+	load(t, &t.timestamp, metadata.TIMESTAMP, maxTimestamp)
+	load(t, &t.snapshot, metadata.SNAPSHOT, maxSnapshot)
+	load(t, &t.targets, metadata.TARGETS, maxTargets)
+	if t.floor == (floor{}) {
+		t.loadFloor()
+	}
+}
+
+// readAgain is for what could not be read before. What still cannot be is
+// fetched, and replaced. While something waits to be written, what lies there is
+// older than what is held.
+func (t *Trust) readAgain() (changed bool) {
+	if t.store.sick == nil || len(t.store.dirty) > 0 {
+		return false
+	}
+	t.store.sick = nil
+	before := t.expiries()
+	t.load()
+	return !slices.Equal(before, t.expiries())
+}
+
+// selfSigned is a root that stands behind itself.
+func selfSigned(raw []byte) (held[metadata.RootType], error) {
+	md, err := parse[metadata.RootType](raw)
+	if err == nil {
+		err = md.VerifyDelegate(metadata.ROOT, md)
+	}
+	return held[metadata.RootType]{raw, md}, err
 }
 
 func (t *Trust) root() held[metadata.RootType] { return t.roots[len(t.roots)-1] }
@@ -94,18 +142,15 @@ func (t *Trust) descend() {
 		if !ok {
 			return
 		}
-		before, err := parse[metadata.RootType](raw)
+		before, err := selfSigned(raw)
 		if err == nil {
-			err = before.VerifyDelegate(metadata.ROOT, before)
-		}
-		if err == nil {
-			_, err = nextRoot(held[metadata.RootType]{raw, before}, t.roots[0].raw)
+			_, err = nextRoot(before, t.roots[0].raw)
 		}
 		if err != nil {
 			t.store.setAside(file)
 			return
 		}
-		t.roots = append([]held[metadata.RootType]{{raw, before}}, t.roots...)
+		t.roots = append([]held[metadata.RootType]{before}, t.roots...)
 	}
 }
 
@@ -128,10 +173,13 @@ func nextRoot(last held[metadata.RootType], raw []byte) (held[metadata.RootType]
 }
 
 // load reads a role's file, if the root in force stands behind it.
-func load[T metadata.Roles](t *Trust, role string, max int64) held[T] {
+func load[T metadata.Roles](t *Trust, into *held[T], role string, max int64) {
+	if into.md != nil {
+		return
+	}
 	raw, ok := t.store.read(role+".json", max)
 	if !ok {
-		return held[T]{}
+		return
 	}
 	md, err := parse[T](raw)
 	if err == nil {
@@ -139,9 +187,9 @@ func load[T metadata.Roles](t *Trust, role string, max int64) held[T] {
 	}
 	if err != nil {
 		t.store.setAside(role + ".json")
-		return held[T]{}
+		return
 	}
-	return held[T]{raw, md}
+	*into = held[T]{raw, md}
 }
 
 func (t *Trust) loadFloor() {
