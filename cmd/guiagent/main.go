@@ -40,7 +40,8 @@ netchild until it is told to stop.
                   that netchild relays, and print the answer
   --probe         show a test card to netchild until it releases a frame; the
                   supervisor's way to see that a release works. Exits 75, and
-                  says why, if that does not happen within 10 s
+                  says why, if that does not happen within 10 s, or
+                  within PORTWARD_PROBE_WITHIN
 `
 
 func main() { os.Exit(program.Main("guiagent", run)) }

@@ -4,15 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
 	"portward/internal/capture"
 	"portward/internal/program"
 	"portward/internal/surface"
+	"portward/internal/wire"
 )
 
-// probeWithin is how long a probe tries, netchild's start on demand included.
+// probeWithin is how long a probe tries, netchild's start on demand included,
+// unless it is told: who started it knows how long that start may take.
 const probeWithin = 10 * time.Second
 
 var errServed = errors.New("a frame was served")
@@ -20,7 +23,14 @@ var errServed = errors.New("a frame was served")
 // probe finds out whether netchild serves a surface from end to end: it shows a
 // test card, as an agent does, until netchild releases a frame of it.
 func (a *agent) probe(ctx context.Context) (int, error) {
-	within, cancel := context.WithTimeout(ctx, probeWithin)
+	limit := probeWithin
+	if v, told := os.LookupEnv(wire.ProbeVariable); told {
+		var err error
+		if limit, err = time.ParseDuration(v); err != nil {
+			return program.ExitConfig, fmt.Errorf("%s: %w", wire.ProbeVariable, err)
+		}
+	}
+	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	ctx, served := context.WithCancelCause(within)
 	defer served(nil)
@@ -29,7 +39,7 @@ func (a *agent) probe(ctx context.Context) (int, error) {
 	case errors.Is(context.Cause(ctx), errServed):
 		return program.ExitOK, nil
 	case errors.Is(within.Err(), context.DeadlineExceeded):
-		err = fmt.Errorf("netchild released no frame within %v: %w", probeWithin, err)
+		err = fmt.Errorf("netchild released no frame within %v: %w", limit, err)
 	}
 	return program.ExitAgain, errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
 }

@@ -171,12 +171,19 @@ func TestProbeFails(t *testing.T) {
 		refuse error
 		says   string
 		takes  time.Duration
+		told   string
+		exits  int
 	}{
-		"nobody there":   {nil, launchd.NetChildService, probeWithin},
-		"never admitted": {wire.Refusal{Code: wire.CodeNotPermitted, Text: "no session"}, "no session", probeWithin},
-		"too old":        {wire.Refusal{Code: wire.CodeRelaunch, Text: "speak up"}, "speak up", 0},
+		"nobody there":   {nil, launchd.NetChildService, probeWithin, "", program.ExitAgain},
+		"never admitted": {wire.Refusal{Code: wire.CodeNotPermitted, Text: "no session"}, "no session", probeWithin, "", program.ExitAgain},
+		"told how long":  {nil, launchd.NetChildService, 35 * time.Second, "35s", program.ExitAgain},
+		"told nonsense":  {nil, wire.ProbeVariable, 0, "long", program.ExitConfig},
+		"too old":        {wire.Refusal{Code: wire.CodeRelaunch, Text: "speak up"}, "speak up", 0, "", program.ExitAgain},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if c.told != "" {
+				t.Setenv(wire.ProbeVariable, c.told)
+			}
 			synctest.Test(t, func(t *testing.T) {
 				a := newAgent(t)
 				if c.refuse != nil {
@@ -184,7 +191,7 @@ func TestProbeFails(t *testing.T) {
 				}
 				began := time.Now()
 				code, err := a.probe(t.Context())
-				if code != program.ExitAgain || err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
+				if code != c.exits || err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
 					t.Errorf("exit %d, %v", code, err)
 				}
 				if d := time.Since(began); d != c.takes {

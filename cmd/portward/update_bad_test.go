@@ -63,6 +63,9 @@ func (r *running) leftAlone(version, good string) {
 	looks, last := 0, r.told().Payload.Checked
 	r.until(version+" is left alone", func(snapshot) bool {
 		p := r.told().Payload
+		if p.Phase == status.Reverting {
+			return false // it was denied a moment ago
+		}
 		if p.Trial != nil || p.Version != "" && p.Version != good {
 			r.t.Fatalf("%s is denied, and this is going on: %+v", version, p)
 		}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -360,23 +361,40 @@ func TestWrongRepository(t *testing.T) {
 	}
 }
 
-// Rule: a bundle that does not say any more whom to trust runs on, a supervisor
-// that starts then included; status says why nothing new comes.
+// Rule: a bundle that does not say any more whom to trust is helped by the roots
+// that were kept. Where these are gone as well it runs on, a supervisor that
+// starts then included, and status says why nothing new comes.
 func TestNobodyTrusted(t *testing.T) {
 	t.Parallel()
 	c := openChannel(t, "nobody")
 	r := c.up(c.d.startNginx(t, ""), upSpec{}, "--trial-window", "1s")
 	r.serves("1.0.0")
-	root := filepath.Join(bundle.Layout(program.BundleDir(r.root)).Tuf(), "root.json")
-	if err := os.Truncate(root, 0); err != nil {
+	spoil := func() {
+		t.Helper()
+		root := filepath.Join(bundle.Layout(program.BundleDir(r.root)).Tuf(), "root.json")
+		if err := os.Truncate(root, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spoil()
+	r.killSupervisor()
+	c.offer("1.1.0", "second")
+	r.until("1.1.0 has passed its trial", func(snapshot) bool {
+		p := r.told().Payload
+		return p.Version == "1.1.0" && p.Trial == nil && p.Phase == status.Idle
+	})
+
+	spoil()
+	update := program.UpdateDir(r.root)
+	if err := errors.Join(os.RemoveAll(filepath.Join(update, "trust")), os.RemoveAll(filepath.Join(update, "beside", bundle.Name))); err != nil {
 		t.Fatal(err)
 	}
 	r.killSupervisor()
-	c.offer("1.1.0", "second")
+	c.offer("1.2.0", "")
 	r.until("status says that nobody is trusted", func(snapshot) bool {
 		return strings.Contains(r.told().Payload.Error, "nobody is trusted: ")
 	})
-	before := r.serves("1.0.0")
+	before := r.serves("1.1.0")
 	r.poke("netchild", "--crash")
 	r.until("every login streams again", func(s snapshot) bool { return mended(s, before) })
 	r.stop()

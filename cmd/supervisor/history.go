@@ -16,7 +16,7 @@ const updateJob = "update"
 // learned of it first.
 type history struct {
 	store *evidence.Store
-	told  map[string]bool // by text
+	told  map[string]bool // by keyOf
 	last  status.Payload
 	log   func(string, ...any)
 }
@@ -29,7 +29,7 @@ func openHistory(root string, store *evidence.Store, log func(string, ...any)) *
 	}
 	for _, r := range list {
 		if r.Job == updateJob {
-			h.told[r.Text] = true
+			h.told[keyOf(r.Class, r.Text, r.Time)] = true
 		}
 	}
 	return h
@@ -46,11 +46,17 @@ func (h *history) see(p status.Payload) {
 	h.last = p
 }
 
+// keyOf names one event: the same may happen to a release again.
+func keyOf(class, text string, at time.Time) string {
+	return fmt.Sprintf("%s %d %.64s", class, at.UnixNano(), text)
+}
+
 func (h *history) tell(class, text string, at time.Time) {
-	if h.told[text] {
+	key := keyOf(class, text, at)
+	if h.told[key] {
 		return
 	}
-	h.told[text] = true
+	h.told[key] = true
 	h.log("%s: %s", class, text)
 	if _, err := h.store.Add(evidence.Record{Job: updateJob, Time: at, Class: class, Text: text}, nil); err != nil {
 		h.log("history: %v", err)

@@ -1,7 +1,9 @@
 // Command supervisor keeps netchild alive: it learns of its lives from the job
 // engine and from netchild's check-in, judges its deaths, holds it when it
-// dies too often, and publishes what it knows. It must never touch the
-// network, a picture, or a message from a user's process.
+// dies too often, replaces the bundle by newer releases and undoes those that
+// fail their trial, and publishes what it knows. It must never touch the
+// network, a picture, or a message from a user's process; the fetcher's bytes
+// it believes only when they are signed.
 package main
 
 import (

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -20,6 +21,10 @@ import (
 
 // qualifyWithin is how long a supervisor may take to prove itself.
 const qualifyWithin = time.Minute
+
+// maxSlow is how often in a row that takes too long until it is the release's
+// fault: the machine may be busy.
+const maxSlow = 3
 
 // qualify lets the supervisor of a staged bundle prove that it works, before
 // it becomes the one that would have to undo itself: it updates a bundle in a
@@ -50,30 +55,41 @@ func (s *supervisor) qualify(parent context.Context, staged string) error {
 	if err == nil && len(in) == 0 {
 		err = errors.New("it ended in order and never checked in")
 	}
-	switch {
-	case parent.Err() != nil:
+	if parent.Err() != nil {
 		return parent.Err()
-	case machines(err):
+	}
+	if err := s.blameQualify(seal.Version, err); err != nil {
 		return err
-	case err != nil:
-		return &update.Failure{Class: "unqualified", Text: fmt.Sprintf("its supervisor: %v", err)}
 	}
 	s.log("the supervisor of %s (build %s) has qualified", seal.Version, (<-in).Build)
 	return nil
 }
 
+// blameQualify says whose fault it is that a version did not qualify.
+func (s *supervisor) blameQualify(version string, err error) error {
+	times := s.slow[version] + 1
+	s.slow = nil
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.slow = map[string]int{version: times}
+	}
+	exit := (*exec.ExitError)(nil)
+	again := errors.As(err, &exit) && exit.ExitCode() == program.ExitAgain // it says itself that it was the machine
+	if err == nil || again || machines(err) || s.slow != nil && times < maxSlow {
+		return err
+	}
+	return &update.Failure{Class: "unqualified", Text: fmt.Sprintf("its supervisor: %v", err)}
+}
+
 // machines says whether it is this machine that failed, and no release: it has
-// no room or no memory, or the child said so.
+// no room, or no disk that works. A child that died of a SIGKILL died of too
+// little memory: the errors of those that we kill are their context's.
 func machines(err error) bool {
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return exit.ExitCode() == program.ExitAgain
+		return exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL
 	}
-	for _, e := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]error{
+		syscall.ENOSPC, syscall.EDQUOT, syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE, syscall.EIO, syscall.EROFS,
+	}, func(e error) bool { return errors.Is(err, e) })
 }
 
 // openQualifyDoor listens for the check-in of the staged bundle's supervisor.

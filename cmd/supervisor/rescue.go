@@ -20,7 +20,7 @@ var (
 
 // rescue is one look of the rescue job, in the program of the retained bundle:
 // a trial whose supervisor gives no sign of life is undone, and the good
-// supervisor started.
+// supervisor started, by each look until that one has begun.
 func rescue() (int, error) {
 	p, err := program.Start()
 	if err != nil {
@@ -44,7 +44,7 @@ func rescue() (int, error) {
 	if err != nil {
 		return program.ExitConfig, err
 	}
-	program.Log("rescue")("the trial was undone: its supervisor gave no sign of life")
+	program.Log("rescue")("the trial was undone: the retained supervisor is started again")
 	if err := engine.Kickstart(ctx, ownTarget, true); err != nil {
 		return program.ExitAgain, fmt.Errorf("the retained supervisor: %w", err)
 	}

@@ -30,8 +30,9 @@ type supervisor struct {
 	log    func(format string, args ...any)
 
 	updater *update.Updater
-	seal    *bundle.Seal  // of the live bundle, verified; nil when that is damaged
-	known   *bundle.Known // whose programs may check in
+	slow    map[string]int // to qualify: the version, and how often in a row
+	seal    *bundle.Seal   // of the live bundle, verified; nil when that is damaged
+	known   *bundle.Known  // whose programs may check in
 
 	mu       sync.Mutex
 	lives    map[watchdog.Life]*watched // what each checked-in life writes to

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,25 +19,53 @@ import (
 	"portward/internal/wire"
 )
 
-// probeWithin is how long one surface may take from demand to release.
-const probeWithin = 30 * time.Second
+// probeWithin is how long one surface may take from demand to release, the start
+// of netchild aside.
+const probeWithin = 10 * time.Second
+
+// answerWithin is how long a child may take to say what it has to say.
+const answerWithin = 30 * time.Second
 
 // trial is where watching and updating meet: the live bundle's netchild is
 // watched for the step's window, and has to serve a real surface.
 func (s *supervisor) trial(ctx context.Context, step update.TrialStep) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	var healthy atomic.Int64
 	if s.seal.Has("netchild") && step.First {
-		if err := s.restartInto(ctx); err != nil {
+		if err := s.attend(ctx, step, &healthy, s.restartInto); err != nil {
 			return err
 		}
 	}
-	healthy := make(chan time.Duration, 1)
-	spec := watchdog.TrialSpec{Deadline: 2*step.Window + 2*time.Minute, Seen: func(d time.Duration) {
-		select {
-		case healthy <- d:
-		default:
+	return s.attend(ctx, step, &healthy, func(ctx context.Context) error { return s.prove(ctx, step, &healthy) })
+}
+
+// attend does a part of a trial, and says every second how healthy it was so far
+// for as long as the dog's loop answers: a supervisor that waits is alive.
+// step.Healthy may end ctx, and is called from here alone.
+func (s *supervisor) attend(ctx context.Context, step update.TrialStep, healthy *atomic.Int64, part func(context.Context) error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- part(ctx) }()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		soon, cancel := context.WithTimeout(ctx, time.Second)
+		if _, err := s.dog.Status(soon); err == nil {
+			step.Healthy(time.Duration(healthy.Load()))
 		}
+		cancel()
+		select {
+		case err := <-ended:
+			return err
+		case <-tick.C:
+		}
+	}
+}
+
+// prove waits for the dog's verdict, and for the surface and the fetcher.
+func (s *supervisor) prove(ctx context.Context, step update.TrialStep, healthy *atomic.Int64) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	spec := watchdog.TrialSpec{Deadline: 2*step.Window + 2*time.Minute, Seen: func(d time.Duration) {
+		healthy.Store(int64(min(d, step.Window)))
 	}}
 	window := step.Window
 	if !step.First {
@@ -52,20 +81,16 @@ func (s *supervisor) trial(ctx context.Context, step update.TrialStep) error {
 		}
 		served <- err
 	}()
-	for waiting := 2; waiting > 0; {
+	for range 2 {
 		select {
-		case d := <-healthy:
-			step.Healthy(min(d, step.Window))
 		case err := <-passed:
 			if err != nil {
 				return err
 			}
-			waiting--
 		case err := <-served:
 			if err != nil {
 				return s.blame(ctx, passed, err)
 			}
-			waiting--
 		}
 	}
 	return nil
@@ -87,51 +112,60 @@ func (s *supervisor) blame(ctx context.Context, passed <-chan error, probe error
 }
 
 // restartInto ends the netchild of the bundle before, and starts this one's.
-func (s *supervisor) restartInto(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.cfg.StartWithin)+30*time.Second)
+func (s *supervisor) restartInto(parent context.Context) error {
+	ctx, cancel := context.WithTimeout(parent, time.Duration(s.cfg.StartWithin)+30*time.Second)
 	defer cancel()
-	err := s.dog.Restart(ctx)
-	if err == nil {
-		return nil
+	before, err := s.dog.Status(ctx)
+	if err != nil {
+		return err
 	}
-	st, serr := s.dog.Status(context.WithoutCancel(ctx))
-	if serr != nil {
-		return serr
+	if err = s.dog.Restart(ctx); err == nil || parent.Err() != nil {
+		return err
 	}
-	if errors.Is(err, jobs.ErrStart) {
+	after, _ := s.dog.Status(parent) // without one nobody is to blame
+	return blameStart(err, before.Life, after.Last)
+}
+
+// blameStart says whose fault it is that no life after that one checked in. What
+// became of it or of earlier ones is not the release's, nor is an engine that
+// does not answer.
+func blameStart(err error, before watchdog.Life, last watchdog.Verdict) error {
+	switch {
+	case machines(err):
+	case errors.Is(err, jobs.ErrStart):
 		return &update.Failure{Class: watchdog.StartFailed.String(), Text: err.Error()}
+	case last.Life > before && last.Class != watchdog.None && last.Class < watchdog.Idle:
+		return &update.Failure{Class: last.Class.String(), Text: last.Text}
 	}
-	if class := st.Last.Class; class != watchdog.None && class != watchdog.Asked {
-		return &update.Failure{Class: class.String(), Text: st.Last.Text}
-	}
-	return &update.Failure{Class: watchdog.NeverReady.String(), Text: err.Error()}
+	return fmt.Errorf("netchild's restart: %w", err)
 }
 
 // watchTrial waits for the dog's verdict.
 func (s *supervisor) watchTrial(ctx context.Context, spec watchdog.TrialSpec, window time.Duration) error {
 	v, err := s.dog.Trial(ctx, spec, window)
-	if err != nil {
-		return err
+	if err == nil && v.Class != watchdog.Healthy {
+		err = &update.Failure{Class: v.Class.String(), Text: v.Text}
 	}
-	if v.Class != watchdog.Healthy {
-		return &update.Failure{Class: v.Class.String(), Text: v.Text}
-	}
-	return nil
+	return err
 }
 
 // probe has one surface served by netchild, from demand to release.
 func (s *supervisor) probe(ctx context.Context) error {
 	s.admitProbe(ctx, true)
 	defer s.admitProbe(context.WithoutCancel(ctx), false)
-	ctx, cancel := context.WithTimeout(ctx, probeWithin)
+	within := time.Duration(s.cfg.StartWithin) + probeWithin
+	ctx, cancel := context.WithTimeout(ctx, within+answerWithin)
 	defer cancel()
 	path := programIn(program.BundleDir(s.p.Root), "guiagent")
-	env := []string{rootEnv(s.p.Root), jobs.SessionVariable + "=" + wire.ProbeSession}
+	env := []string{rootEnv(s.p.Root), jobs.SessionVariable + "=" + wire.ProbeSession, wire.ProbeVariable + "=" + within.String()}
 	c, err := s.oneShot(ctx, path, s.probeUID(), nil, nil, env, "--probe")
 	if err == nil {
 		err = c.run(ctx)
 	}
-	if err != nil {
+	switch {
+	case machines(err):
+		return fmt.Errorf("the probe: %w", err)
+	case err != nil:
 		return &update.Failure{Class: "probe", Text: fmt.Sprintf("no surface was served: %v", err)}
 	}
 	s.log("the probe's surface was served")
@@ -144,18 +178,19 @@ func (s *supervisor) tryFetcher(parent context.Context) error {
 	if s.cfg.Update.Repo == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(parent, probeWithin)
+	ctx, cancel := context.WithTimeout(parent, answerWithin)
 	defer cancel()
-	c, end, err := s.fetch(ctx)
+	c, end, err := s.startFetcher(ctx)
+	died := err
 	if err == nil {
 		err = c.File(pipe.File{SHA256: strings.Repeat("0", 64)}, false, io.Discard, nil)
-		end()
+		died = end()
 	}
 	switch {
 	case parent.Err() != nil:
 		return parent.Err()
-	case machines(err):
-		return err
+	case machines(died):
+		return died
 	}
 	for _, silent := range []error{io.EOF, io.ErrUnexpectedEOF, os.ErrClosed, syscall.EPIPE, syscall.ENOEXEC, syscall.ENOENT, syscall.EACCES} {
 		if errors.Is(err, silent) {

@@ -27,10 +27,6 @@ import (
 	"portward/launchd"
 )
 
-// built is the earliest time that it can be: no clock is believed that is
-// behind it.
-var built = time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
-
 // updateConfig says where the updater of a product's root finds things.
 func updateConfig(root string, cfg config.Config) (update.Config, error) {
 	dir := program.UpdateDir(root)
@@ -74,9 +70,13 @@ func (s *supervisor) openUpdater() error {
 	if err != nil {
 		return err
 	}
-	root, _ := os.ReadFile(filepath.Join(bundle.Layout(cfg.Live).Tuf(), "root.json"))
+	rootIn := func(dir string) []byte {
+		root, _ := os.ReadFile(filepath.Join(bundle.Layout(dir).Tuf(), "root.json")) // no seal covers it
+		return root
+	}
 	var trust update.Trust
-	if trust, err = tufrepo.Open(filepath.Join(cfg.Dir, "trust"), root, built); err != nil {
+	if trust, err = tufrepo.OpenAny(filepath.Join(cfg.Dir, "trust"), program.Built(),
+		rootIn(cfg.Live), nil, rootIn(filepath.Join(cfg.Dir, "beside", bundle.Name))); err != nil {
 		s.log("nobody is trusted: %v", err)
 		trust = nobody{fmt.Errorf("nobody is trusted: %w", err)}
 	}
@@ -133,9 +133,19 @@ func (s *supervisor) reportPayload(p status.Payload) {
 	}
 }
 
-// fetch starts the fetcher: the tool for people, as an account that may do
-// nothing but speak to the network.
+// fetch starts the fetcher for the updater.
 func (s *supervisor) fetch(ctx context.Context) (*pipe.Client, func(), error) {
+	c, end, err := s.startFetcher(ctx)
+	return c, func() {
+		if err := end(); err != nil && ctx.Err() == nil {
+			s.log("the fetcher: %v", err)
+		}
+	}, err
+}
+
+// startFetcher starts the fetcher: the tool for people, as an account that may do
+// nothing but speak to the network. end answers how it ended.
+func (s *supervisor) startFetcher(ctx context.Context) (c *pipe.Client, end func() error, err error) {
 	as := s.cfg.Update.FetchUID
 	if os.Geteuid() == 0 && as == 0 {
 		return nil, nil, errNoAccount
@@ -153,24 +163,44 @@ func (s *supervisor) fetch(ctx context.Context) (*pipe.Client, func(), error) {
 	defer answer.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	path := programIn(program.BundleDir(s.p.Root), "portward")
-	c, err := s.oneShot(ctx, path, as, ask, answer, append(proxies(), rootEnv(s.p.Root)), "fetch", "--root", s.p.Root)
+	child, err := s.oneShot(ctx, path, as, ask, answer, append(proxies(), rootEnv(s.p.Root)), "fetch", "--root", s.p.Root)
 	if err != nil {
 		cancel()
 		return nil, nil, errors.Join(fmt.Errorf("the fetcher: %w", err), askW.Close(), answerR.Close())
 	}
-	stop := context.AfterFunc(ctx, func() { answerR.Close() }) // a grandchild may hold the other end
-	end := func() {
+	context.AfterFunc(ctx, func() { answerR.Close() }) // a grandchild may hold the other end
+	end = func() error {
 		askW.Close()
-		stop()
 		answerR.Close()
 		grace := time.AfterFunc(time.Second, cancel)
-		if err := c.run(ctx); err != nil && ctx.Err() == nil {
-			s.log("the fetcher: %v", err)
-		}
+		err := child.run(ctx)
 		grace.Stop()
 		cancel()
+		return err
 	}
-	return pipe.NewClient(answerR, askW), end, nil
+	return pipe.NewClient(patience{answerR}, patience{askW}), end, nil
+}
+
+// quietWithin is longer than all that a fetcher does without a word: it has
+// limits of its own for what the network may take.
+const quietWithin = 10 * time.Minute
+
+// A patience is an end of a pipe to the fetcher, on which a read or write may
+// not take for ever.
+type patience struct{ *os.File }
+
+func (p patience) Read(b []byte) (int, error) {
+	p.SetReadDeadline(time.Now().Add(quietWithin))
+	n, err := p.File.Read(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("the fetcher said no word for %v", quietWithin)
+	}
+	return n, err
+}
+
+func (p patience) Write(b []byte) (int, error) {
+	p.SetWriteDeadline(time.Now().Add(quietWithin))
+	return p.File.Write(b)
 }
 
 // proxies answers what the environment says of them: all of it that the fetcher
@@ -205,10 +235,12 @@ func (s *supervisor) rescueJob(ctx context.Context, on bool) error {
 const stopWithin = 5 * time.Second
 
 // stopAll ends every process of the bundle but this one. netchild is held
-// meanwhile, so that all are gone at one time and the next start is a cold one.
+// meanwhile, so that its next start is a cold one, with this process gone. Agents
+// are not: their engine starts each again as soon as it is over, out of the same
+// bundle, and the new one finds no netchild.
 func (s *supervisor) stopAll(ctx context.Context) error {
 	s.log("everything stops, and starts again on demand")
-	if err := s.engine.Hold(ctx, netchild, time.Now().Add(2*stopWithin)); err != nil && !errors.Is(err, jobs.ErrNotLoaded) {
+	if err := s.engine.Hold(ctx, netchild, time.Now().Add(3*stopWithin)); err != nil && !errors.Is(err, jobs.ErrNotLoaded) {
 		return err
 	}
 	defer s.engine.Hold(context.WithoutCancel(ctx), netchild, time.Time{})
@@ -231,16 +263,19 @@ func (s *supervisor) stopAll(ctx context.Context) error {
 	return nil
 }
 
-// awaitEnd waits until the process that j describes is over, and kills it at
-// the deadline.
+// awaitEnd waits until the process that j describes is over. It kills it at the
+// deadline, and gives that stopWithin: what is stuck in the kernel then is
+// waited for no longer.
 func (s *supervisor) awaitEnd(ctx context.Context, j jobs.State, deadline time.Time) error {
 	for {
 		now, err := s.engine.State(ctx, j.Target)
 		if err != nil || now.PID != j.PID || now.Life != j.Life {
 			return ctx.Err()
 		}
-		if time.Now().After(deadline) {
-			return s.signal(ctx, j, syscall.SIGKILL)
+		if late := time.Since(deadline); late > 0 {
+			if err := s.signal(ctx, j, syscall.SIGKILL); err != nil || late > stopWithin {
+				return err
+			}
 		}
 		select {
 		case <-ctx.Done():

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// maxVouching bounds each of the files in Tuf.
-const maxVouching = 1 << 20
+// maxVouching bounds each of the files in Tuf: the most that is fetched of one.
+const maxVouching = 4_000_000
 
 // unlisted is what belongs to a bundle though no seal lists it; a size is the
 // most that is allowed.

@@ -68,7 +68,7 @@ func TestVerifyRefusesInTuf(t *testing.T) {
 		"private":             {func(at func(string) string) error { return os.Chmod(at(root), 0o600) }, "mode 0600"},
 		"others may write":    {func(at func(string) string) error { return os.Chmod(at(root), 0o666) }, "others may write"},
 		"set-gid":             {func(at func(string) string) error { return os.Chmod(at(root), 0o644|fs.ModeSetgid) }, "set-id"},
-		"too large":           {func(at func(string) string) error { return os.Truncate(at(root), maxVouching+1) }, "1048577 bytes"},
+		"too large":           {func(at func(string) string) error { return os.Truncate(at(root), maxVouching+1) }, "4000001 bytes"},
 		"a private directory": {func(at func(string) string) error { return os.Chmod(at(tufDir), 0o700) }, "mode 0700"},
 		"all write there":     {func(at func(string) string) error { return os.Chmod(at(tufDir), 0o777) }, "others may write"},
 		"a file for it": {func(at func(string) string) error {

@@ -139,6 +139,20 @@ func Build() string {
 	return "devel"
 }
 
+// Built is the earliest time that it can be: when the running code was committed,
+// or, where the build does not say, the day this was written. No clock is right
+// that is behind it.
+func Built() time.Time {
+	if bi, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range bi.Settings {
+			if t, err := time.Parse(time.RFC3339, s.Value); err == nil && s.Key == "vcs.time" {
+				return t
+			}
+		}
+	}
+	return time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
+}
+
 // Main runs body and answers the exit code, with the error on stderr.
 func Main(name string, body func() (int, error)) int {
 	code, err := body()

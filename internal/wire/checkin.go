@@ -29,6 +29,10 @@ func ParseCheckIn(d Dict) (CheckIn, error) {
 // lists it, with the uid that its probe runs as, for as long as it probes.
 const ProbeSession = "probe"
 
+// ProbeVariable is in a probe's environment: how long it tries, netchild's start
+// included, as time.ParseDuration reads it.
+const ProbeVariable = "PORTWARD_PROBE_WITHIN"
+
 // SessionInfo is a login that netchild may serve.
 type SessionInfo struct {
 	ID  string

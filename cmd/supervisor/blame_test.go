@@ -1,0 +1,231 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/fstest"
+	"testing/synctest"
+	"time"
+
+	"portward/internal/bundle"
+	"portward/internal/durable"
+	"portward/internal/evidence"
+	"portward/internal/jobs"
+	"portward/internal/program"
+	"portward/internal/status"
+	"portward/internal/update"
+	"portward/internal/update/pipe"
+	"portward/internal/watchdog"
+)
+
+func isFailure(err error) bool {
+	f := (*update.Failure)(nil)
+	return errors.As(err, &f)
+}
+
+// ended answers how a shell ends that runs this.
+func ended(t *testing.T, script string) error {
+	t.Helper()
+	err := exec.Command("/bin/sh", "-c", script).Run()
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return err
+}
+
+// Rule: what the machine does to a child is not the release's fault; all else is.
+func TestMachines(t *testing.T) {
+	killed, crashed, again := ended(t, "kill -KILL $$"), ended(t, "kill -SEGV $$"), ended(t, fmt.Sprint("exit ", program.ExitAgain))
+	for _, e := range []error{killed, syscall.EIO, syscall.EROFS, syscall.ENOSPC, syscall.EAGAIN} {
+		if err := fmt.Errorf("start: %w", e); !machines(err) {
+			t.Errorf("%v: the release is blamed", err)
+		}
+	}
+	for _, e := range []error{nil, crashed, ended(t, "exit 1"), again, syscall.ENOEXEC, syscall.ENOENT, context.DeadlineExceeded} {
+		if machines(e) {
+			t.Errorf("%v: the machine is blamed", e)
+		}
+	}
+	s := &supervisor{}
+	if err := s.blameQualify("1", again); err == nil || isFailure(err) {
+		t.Errorf("a supervisor that blames the machine: %v", err)
+	}
+	if err := s.blameQualify("1", crashed); !isFailure(err) {
+		t.Errorf("a supervisor that crashes: %v", err)
+	}
+}
+
+// Rule: only the third time in a row that a release takes too long is its fault.
+func TestSlowToQualify(t *testing.T) {
+	s, slow := &supervisor{}, fmt.Errorf("took too long: %w", context.DeadlineExceeded)
+	for i, c := range []struct {
+		version string
+		err     error
+		fails   bool
+	}{
+		{"1", slow, false}, {"1", slow, false}, {"1", syscall.EIO, false},
+		{"1", slow, false}, {"1", slow, false}, {"2", slow, false},
+		{"1", slow, false}, {"1", nil, false}, {"1", slow, false}, {"1", slow, false}, {"1", slow, true},
+	} {
+		if err := s.blameQualify(c.version, c.err); isFailure(err) != c.fails || (err == nil) != (c.err == nil) {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+}
+
+// Rule: a release is blamed for the lives that began in it, and for no engine
+// that is silent.
+func TestBlameStart(t *testing.T) {
+	before := watchdog.Life(7)
+	crash := watchdog.Verdict{Life: 8, Class: watchdog.Crash}
+	for name, c := range map[string]struct {
+		err   error
+		last  watchdog.Verdict
+		fails bool
+	}{
+		"its life crashed":           {errors.New("life 8 ended"), crash, true},
+		"it is no program":           {fmt.Errorf("%w: exec format error", jobs.ErrStart), watchdog.Verdict{}, true},
+		"the life before crashed":    {errors.New("gone"), watchdog.Verdict{Life: 7, Class: watchdog.Crash}, false},
+		"no life is known":           {context.DeadlineExceeded, watchdog.Verdict{}, false},
+		"somebody asked":             {errors.New("life 8 ended"), watchdog.Verdict{Life: 8, Class: watchdog.Asked}, false},
+		"the machine stood still":    {errors.New("life 8 ended"), watchdog.Verdict{Life: 8, Class: watchdog.Stall}, false},
+		"no process can be had":      {fmt.Errorf("%w: %w", jobs.ErrStart, syscall.EAGAIN), watchdog.Verdict{}, false},
+		"the engine does not answer": {syscall.EPIPE, watchdog.Verdict{}, false},
+	} {
+		if err := blameStart(c.err, before, c.last); err == nil || isFailure(err) != c.fails {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Rule: a supervisor that waits for a part of a trial gives its sign of life,
+// with the latest health, for as long as its own loop answers, and no longer.
+func TestSignsOfLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var blocked, told atomic.Int64
+		dog := watchdog.New(watchdog.Config{StartWithin: time.Second, Healthy: time.Second, LostWithin: time.Second, FastDeaths: 3, Backoff: update.Config{}.Backoff}, watchdog.Env{
+			Report: func(watchdog.Status) { time.Sleep(time.Duration(blocked.Load())) },
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		s := &supervisor{dog: dog, log: t.Logf}
+		var health atomic.Int64
+		step := update.TrialStep{Healthy: func(d time.Duration) { told.Add(1); health.Store(int64(d) + 1) }}
+		part := func(ctx context.Context) error { time.Sleep(10 * time.Second); return errors.New("over") }
+		run := make(chan error, 1)
+		if err := s.attend(ctx, step, &health, part); err == nil || told.Load() != 0 {
+			t.Errorf("a dead loop gave %d signs of life: %v", told.Load(), err)
+		}
+		go func() { run <- dog.Run(ctx) }()
+		if err := s.attend(ctx, step, &health, part); err == nil || told.Load() < 8 || health.Load() != told.Load() {
+			t.Errorf("%d signs of life, health %d: %v", told.Load(), health.Load(), err)
+		}
+		cancel()
+		<-run
+	})
+}
+
+// Rule: a release that is denied again is told again, and after a restart no
+// denial twice.
+func TestHistory(t *testing.T) {
+	root := t.TempDir()
+	store, err := evidence.Open(program.EvidenceDir(root), evidence.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := status.Denied{Hash: "abc", Version: "2.0.0", Why: "crash", Time: time.Now()}
+	second := first
+	second.Time = second.Time.Add(time.Nanosecond)
+	for _, denied := range [][]status.Denied{{first}, {first}, {second}, {first, second}} {
+		openHistory(root, store, t.Logf).see(status.Payload{Denied: denied})
+	}
+	h := openHistory(root, store, t.Logf)
+	for range 2 {
+		h.see(status.Payload{Hash: "def", Trial: &status.Trial{Hash: "def"}})
+		h.see(status.Payload{Hash: "def"})
+	}
+	list, _, err := evidence.List(program.EvidenceDir(root))
+	classes := map[string]int{}
+	for _, r := range list {
+		classes[r.Class]++
+	}
+	if err != nil || classes["denied"] != 2 || classes["committed"] != 2 {
+		t.Errorf("%v: %v", classes, err)
+	}
+}
+
+// Rule: metadata that is taken from a repository fits into a bundle.
+func TestBundleHoldsTheLargestTargets(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), bundle.Name)
+	if _, err := bundle.Build(dir, map[string]string{"x": "/bin/sh"}, fstest.MapFS{}, "1.0.0", nil); err != nil {
+		t.Fatal(err)
+	}
+	tuf := bundle.Layout(dir).Tuf()
+	err := errors.Join(durable.MkdirAll(tuf, 0o755), durable.Write(filepath.Join(tuf, "targets.json"), bytes.Repeat([]byte("x"), pipe.MaxGet), 0o644))
+	if err == nil {
+		_, err = bundle.Verify(dir)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// An engine whose job ends some looks after it was killed, or never.
+type stubborn struct {
+	jobs.Engine
+	state jobs.State
+	looks int // after the kill
+	child *exec.Cmd
+}
+
+func (e *stubborn) State(context.Context, jobs.Target) (jobs.State, error) {
+	if e.child.Process.Signal(syscall.Signal(0)) == nil {
+		return e.state, nil
+	}
+	if e.looks--; e.looks >= 0 {
+		return e.state, nil
+	}
+	return jobs.State{}, nil
+}
+
+// Rule: what had to be killed is waited for.
+func TestKilledIsWaitedFor(t *testing.T) {
+	child := exec.Command("/bin/sleep", "600")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go child.Wait()
+	e := &stubborn{state: jobs.State{Target: netchild, PID: child.Process.Pid, Life: 1}, looks: 3, child: child}
+	s := &supervisor{engine: e, log: t.Logf}
+	if err := s.awaitEnd(t.Context(), e.state, time.Now()); err != nil || e.looks >= 0 {
+		t.Errorf("%d more looks were needed: %v", e.looks+1, err)
+	}
+}
+
+// Rule: the pipes to a fetcher have deadlines, so none is waited for for ever.
+func TestPatience(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	defer r.Close()
+	past := time.Now().Add(-time.Second)
+	if err := errors.Join(patience{r}.SetReadDeadline(past), patience{w}.SetWriteDeadline(past)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (patience{w}).Write([]byte("x")); err != nil { // each gets all the time again
+		t.Error(err)
+	}
+	if n, err := (patience{r}).Read(make([]byte, 2)); n != 1 || err != nil {
+		t.Error(n, err)
+	}
+}
