@@ -184,7 +184,7 @@ func payloadLine(p status.Payload) string {
 // bar draws how much of total is done.
 func bar(done, total int64) string {
 	const width = 20
-	n := int(min(max(done, 0), total) * width / total)
+	n := int(width * (float64(min(max(done, 0), total)) / float64(total)))
 	return "[" + strings.Repeat("#", n) + strings.Repeat(".", width-n) + "]"
 }
 

@@ -206,8 +206,13 @@ func (w *world) furnish() error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(config.Path(root), b, 0o644); err != nil {
+	if err := os.WriteFile(config.Path(root), b, 0o640); err != nil { // a proxy's password may be in it
 		return err
+	}
+	if os.Geteuid() == 0 {
+		if err := os.Chown(config.Path(root), 0, int(p.fetch)); err != nil {
+			return err
+		}
 	}
 	_, err = config.Load(root) // a flag beyond the limits is told here
 	return err

@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
 
-	"portward/internal/bundle"
 	"portward/launchd"
 )
 
@@ -68,9 +66,6 @@ func (c *oneShot) run(ctx context.Context) error {
 	return err
 }
 
-// program answers an executable of the bundle at dir.
-func programIn(dir, name string) string { return bundle.Layout(dir).Program(name) }
-
 // rootEnv is what a oneShot is told of where it is.
 func rootEnv(root string) string { return launchd.RootVariable + "=" + root }
 
@@ -93,7 +88,4 @@ func (t *tail) last() string {
 	return lines[len(lines)-1]
 }
 
-// scratch answers the directory that qualify works in.
-func scratch(updateDir string) string { return filepath.Join(updateDir, "qualify") }
-
-var errNoAccount = errors.New("no account for the fetcher\nhint: update.fetch_uid in the configuration")
+var errNoAccount = errors.New("no accounts for the fetcher and the probe\nhint: update.fetch_uid and update.probe_uid in the configuration")

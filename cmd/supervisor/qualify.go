@@ -37,7 +37,7 @@ func (s *supervisor) qualify(parent context.Context, staged string) error {
 	if err != nil {
 		return err
 	}
-	dir := scratch(program.UpdateDir(s.p.Root))
+	dir := filepath.Join(program.UpdateDir(s.p.Root), "qualify")
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(program.RunDir(dir), 0o700)); err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (s *supervisor) qualify(parent context.Context, staged string) error {
 		return err
 	}
 	defer door.Close()
-	c, err := s.oneShot(ctx, programIn(staged, "supervisor"), 0, nil, nil, []string{rootEnv(dir)}, "--qualify")
+	c, err := s.oneShot(ctx, bundle.Layout(staged).Program("supervisor"), 0, nil, nil, []string{rootEnv(dir)}, "--qualify")
 	if err == nil {
 		err = c.run(ctx)
 	}

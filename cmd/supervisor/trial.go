@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"portward/internal/bundle"
 	"portward/internal/jobs"
 	"portward/internal/program"
 	"portward/internal/update"
@@ -156,9 +157,12 @@ func (s *supervisor) probe(ctx context.Context) error {
 	within := time.Duration(s.cfg.StartWithin) + probeWithin
 	ctx, cancel := context.WithTimeout(ctx, within+answerWithin)
 	defer cancel()
-	path := programIn(program.BundleDir(s.p.Root), "guiagent")
-	env := []string{rootEnv(s.p.Root), jobs.SessionVariable + "=" + wire.ProbeSession, wire.ProbeVariable + "=" + within.String()}
-	c, err := s.oneShot(ctx, path, s.probeUID(), nil, nil, env, "--probe")
+	if os.Geteuid() == 0 && s.probeUID() == 0 {
+		return errNoAccount
+	}
+	path := bundle.Layout(program.BundleDir(s.p.Root)).Program("guiagent")
+	c, err := s.oneShot(ctx, path, s.probeUID(), nil, nil, []string{
+		rootEnv(s.p.Root), jobs.SessionVariable + "=" + wire.ProbeSession, wire.ProbeVariable + "=" + within.String()}, "--probe")
 	if err == nil {
 		err = c.run(ctx)
 	}
@@ -175,8 +179,8 @@ func (s *supervisor) probe(ctx context.Context) error {
 // tryFetcher has the live bundle's fetcher answer a question that needs no
 // network: a release that cannot fetch would be the last.
 func (s *supervisor) tryFetcher(parent context.Context) error {
-	if s.cfg.Update.Repo == "" {
-		return nil
+	if err := s.renewCache(); err != nil || s.cfg.Update.Repo == "" {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(parent, answerWithin)
 	defer cancel()

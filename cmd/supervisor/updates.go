@@ -93,17 +93,16 @@ func (s *supervisor) openUpdater() error {
 // belongsHere makes sure that this process runs from the live bundle: the
 // rescue job may have exchanged it since the engine started it.
 func (s *supervisor) belongsHere() error {
-	live := s.updater.Live()
-	self, err := os.Executable()
-	if live == nil || err != nil {
-		return nil
-	}
+	self, _ := os.Executable()
 	f, err := os.Open(self)
 	if err != nil {
 		return update.ErrHandOver // its path is gone, and so is its bundle
 	}
 	defer f.Close()
-	if _, err := live.Identify(f); errors.Is(err, bundle.ErrUnknown) {
+	if live := s.updater.Live(); live != nil {
+		_, err = live.Identify(f)
+	}
+	if errors.Is(err, bundle.ErrUnknown) {
 		return update.ErrHandOver
 	}
 	return nil
@@ -138,9 +137,20 @@ func (s *supervisor) fetch(ctx context.Context) (*pipe.Client, func(), error) {
 	c, end, err := s.startFetcher(ctx)
 	return c, func() {
 		if err := end(); err != nil && ctx.Err() == nil {
-			s.log("the fetcher: %v", err)
+			s.log("the fetcher: %v", errors.Join(err, s.renewCache()))
 		}
 	}, err
+}
+
+// renewCache gives the fetcher an empty cache: what one fetcher did to it is no
+// fault of the next.
+func (s *supervisor) renewCache() error {
+	dir, as := program.FetchDir(s.p.Root), int(s.cfg.Update.FetchUID)
+	err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700))
+	if err == nil && os.Geteuid() == 0 {
+		err = os.Chown(dir, as, as)
+	}
+	return err
 }
 
 // startFetcher starts the fetcher: the tool for people, as an account that may do
@@ -162,7 +172,7 @@ func (s *supervisor) startFetcher(ctx context.Context) (c *pipe.Client, end func
 	}
 	defer answer.Close()
 	ctx, cancel := context.WithCancel(ctx)
-	path := programIn(program.BundleDir(s.p.Root), "portward")
+	path := bundle.Layout(program.BundleDir(s.p.Root)).Program("portward")
 	child, err := s.oneShot(ctx, path, as, ask, answer, append(proxies(), rootEnv(s.p.Root)), "fetch", "--root", s.p.Root)
 	if err != nil {
 		cancel()

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"portward/internal/bundle"
 )
@@ -14,17 +13,15 @@ import (
 // users answers a process that runs a program of the bundle at dir which is not
 // live's too: an unchanged program is one inode with two names, and live keeps
 // it. It looks at the inode behind /proc/PID/exe, for a path proves nothing
-// after an exchange. A process that root may not look at counts by its name;
-// anybody else has no processes of the bundle but his own.
+// after an exchange. A process that may not be looked at does not count: a name
+// proves nothing, and anybody may choose one.
 func users(dir, live string) (pid string, err error) {
 	programs, err := os.ReadDir(filepath.Dir(bundle.Layout(dir).Program("any")))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
 	var own []fs.FileInfo
-	names := map[string]bool{}
 	for _, p := range programs {
-		names[p.Name()[:min(len(p.Name()), 15)]] = true // as the kernel shortens it
 		info, err := p.Info()
 		if err != nil {
 			return "", err
@@ -39,12 +36,6 @@ func users(dir, live string) (pid string, err error) {
 	}
 	for _, p := range processes {
 		exe, err := os.Stat(p + "/exe")
-		if errors.Is(err, fs.ErrPermission) && os.Geteuid() == 0 {
-			comm, _ := os.ReadFile(p + "/comm")
-			if names[strings.TrimSpace(string(comm))] {
-				return filepath.Base(p), nil
-			}
-		}
 		if err == nil && slices.ContainsFunc(own, func(f fs.FileInfo) bool { return os.SameFile(f, exe) }) {
 			return filepath.Base(p), nil
 		}

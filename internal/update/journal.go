@@ -17,6 +17,7 @@ import (
 
 	"portward/internal/durable"
 	"portward/internal/status"
+	"portward/internal/update/pipe"
 )
 
 // A State is how far the latest release came.
@@ -77,7 +78,7 @@ type record struct {
 
 // settle forgets how the release on its way is doing, and who asked for it.
 func (r *record) settle(s State, why string) {
-	r.State, r.Reason, r.Attempts, r.Cold, r.Asked = s, clip(why), 0, warm, ""
+	r.State, r.Reason, r.Attempts, r.Cold, r.Asked = s, pipe.Clip(why), 0, warm, ""
 }
 
 // begin writes down what is to replace what, and who asked for it.
@@ -93,7 +94,7 @@ const maxDenied = 64
 // deny remembers that To is not to be tried again.
 func (r *record) deny(why string) {
 	if r.To != "" && r.denial(r.To) == "" {
-		r.Denied = append(r.Denied, status.Denied{Hash: r.To, Version: clip(r.ToVersion), Why: clip(why), Time: time.Now().UTC()})
+		r.Denied = append(r.Denied, status.Denied{Hash: r.To, Version: pipe.Clip(r.ToVersion), Why: pipe.Clip(why), Time: time.Now().UTC()})
 	}
 	r.Denied = r.Denied[max(0, len(r.Denied)-maxDenied):]
 }

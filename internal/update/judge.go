@@ -45,7 +45,7 @@ func judge(q question) (v verdict, why string, until time.Time) {
 	recalled := slices.Contains(q.release.Bad, q.live)
 	good := !slices.Contains(q.release.Bad, q.hash)
 	switch {
-	case recalled && q.retained != "" && (q.retained == q.hash || q.hash == q.live || !good || q.denial != "") &&
+	case recalled && q.retained != "" && (q.retained == q.hash || q.hash == q.live || !good || q.denial != "" || q.release.Rollout.Share == 0) &&
 		!slices.Contains(q.release.Bad, q.retained):
 		return goBack, q.version + " is recalled", until
 	case q.hash == q.live && recalled:
@@ -56,7 +56,7 @@ func judge(q question) (v verdict, why string, until time.Time) {
 		return wait, "it is recalled", until
 	case q.denial != "":
 		return wait, "denied: " + q.denial, until
-	case recalled || q.live == "":
+	case recalled && q.release.Rollout.Share > 0 || q.live == "":
 	case q.payload && bundle.Compare(q.release.Version, q.version) < 0:
 		return nothing, q.version + upToDate, until
 	case q.forced:

@@ -2,36 +2,21 @@ package update
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
-	"unicode"
 
 	"portward/internal/status"
+	"portward/internal/update/pipe"
 )
 
 // Bounds of what is told, so that the status file can hold all of it.
-const maxTold, maxText = 16, 200 // the latest answers, warnings; bytes of one text, as JSON
-
-// clip makes one line of printable letters of a text, and ends it where it would
-// be too long.
-func clip(text string) string {
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }), "; ")
-	left := maxText
-	return strings.Map(func(r rune) rune {
-		written, _ := json.Marshal(string(r))
-		if left -= len(written) - len(`""`); left < 0 {
-			return -1
-		}
-		return r
-	}, text)
-}
+const maxTold = 16 // the latest answers, warnings
 
 // hold tells of a release that is known and not taken, and answers the same in
 // one line.
 func (u *Updater) hold(version, why string, until time.Time) string {
-	u.pay.Deferred = &status.Deferred{Version: version, Why: clip(why), Until: until}
+	u.pay.Deferred = &status.Deferred{Version: version, Why: pipe.Clip(why), Until: until}
 	return strings.Replace(version+" waits: "+why, "waits: denied: ", "is denied: ", 1)
 }
 
@@ -54,12 +39,12 @@ func (u *Updater) answer(id, text string, err error) {
 	if id == "" {
 		return
 	}
-	a := status.Answer{ID: id, Text: clip(text)}
+	a := status.Answer{ID: id, Text: pipe.Clip(text)}
 	switch {
 	case errors.Is(err, ErrHandOver):
 		a.Text = "another bundle takes the place"
 	case err != nil:
-		a.Text, a.Error = "", clip(err.Error())
+		a.Text, a.Error = "", pipe.Clip(err.Error())
 	}
 	latest := u.pay.Answers[max(0, len(u.pay.Answers)-maxTold+1):]
 	u.pay.Answers = append(latest[:len(latest):len(latest)], a) // a report keeps the old ones
@@ -89,7 +74,7 @@ func (u *Updater) report() {
 			p.Phase = status.OnTrial
 		}
 	}
-	p.Error = clip(p.Error)
+	p.Error = pipe.Clip(p.Error)
 	u.reported = time.Now()
 	u.env.Report(p)
 }

@@ -205,9 +205,6 @@ func (u *Updater) look(ctx context.Context, r Request) (string, error) {
 	case !u.cfg.Repo:
 		return "", errors.New("there is no repository to look at")
 	}
-	if !u.rec.Since.IsZero() && !time.Now().Before(u.inbox.lease()) { // a free moment
-		u.change(func(r *record) { r.Since = time.Time{} })
-	}
 	checking, stop := u.inbox.interruptible(ctx)
 	defer stop()
 	text, err := u.check(checking, r)

@@ -97,16 +97,16 @@ func (u *Updater) tidy() error {
 	if u.onTrial || u.retained() || u.rec.staging() || u.sight.beside.unreadable() {
 		return nil
 	}
-	return u.discard()
+	return u.discard(false)
 }
 
 // errInUse is in the error for a bundle that must stay for now.
 var errInUse = errors.New("an earlier bundle may still be running")
 
 // discard removes what lies beside, and the copy of its seal, unless a process
-// runs from it. It may be interrupted anywhere and done again.
-func (u *Updater) discard() error {
-	if _, err := os.Lstat(u.cfg.beside()); !errors.Is(err, os.ErrNotExist) {
+// runs from it and may. It may be interrupted anywhere and done again.
+func (u *Updater) discard(anyway bool) error {
+	if _, err := os.Lstat(u.cfg.beside()); !anyway && !errors.Is(err, os.ErrNotExist) {
 		switch pid, err := users(u.cfg.beside(), u.cfg.Live); {
 		case err != nil:
 			return fmt.Errorf("%w: %w", errInUse, err)

@@ -68,7 +68,7 @@ func (u *Updater) offered(c *pipe.Client) (o offer, err error) {
 	warnings := u.trust.Warnings(now)
 	u.pay.Warnings = nil
 	for _, w := range warnings[:min(len(warnings), maxTold)] {
-		u.pay.Warnings = append(u.pay.Warnings, clip(w))
+		u.pay.Warnings = append(u.pay.Warnings, pipe.Clip(w))
 	}
 	if err != nil {
 		return o, err
@@ -99,6 +99,9 @@ func (u *Updater) judge(o offer, forced bool) (verdict, string, error) {
 	if v == wait {
 		why = u.hold(o.release.Version, why, until)
 	}
+	if v == nothing && !q.since.IsZero() { // nothing waits any more; a free moment in between proves nothing
+		return v, why, u.change(func(r *record) { r.Since = time.Time{} })
+	}
 	if until.IsZero() || !q.since.IsZero() && !q.since.After(q.now) {
 		return v, why, nil
 	}
@@ -116,7 +119,7 @@ func (u *Updater) take(ctx context.Context, c *pipe.Client, o offer, forced bool
 		return "", err
 	}
 	if earlier := u.rec.To == o.hash() && u.rec.staging() && !u.retained(); !earlier { // attempt at the same release
-		if err := u.discard(); err != nil {
+		if err := u.vacate(o, forced); err != nil {
 			return "", err
 		}
 	}
@@ -139,6 +142,18 @@ func (u *Updater) take(ctx context.Context, c *pipe.Client, o offer, forced bool
 		return why, err
 	}
 	return "", u.exchange(ctx)
+}
+
+// vacate makes room beside the live bundle. Who still runs from there holds the
+// release back as sessions do: for a bounded time, and not from a person.
+func (u *Updater) vacate(o offer, forced bool) error {
+	q := question{now: time.Now(), since: u.rec.Since, maxLease: u.cfg.MaxLease, release: o.release}
+	q.lease = q.now.Add(q.maxLease)
+	err := u.discard(forced || !q.now.Before(q.leaseEnd()))
+	if errors.Is(err, errInUse) && q.since.IsZero() {
+		err = errors.Join(err, u.change(func(r *record) { r.Since = q.now.UTC() }))
+	}
+	return err
 }
 
 func (o *offer) fetchSeal(c *pipe.Client) error {

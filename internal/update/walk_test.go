@@ -34,7 +34,7 @@ func TestHealthy(t *testing.T) {
 	if err != nil || hashed(string(retained)) != old {
 		t.Errorf("the copy of the retained seal is not its: %v", err)
 	}
-	if u.discard(); s.hashOf(s.cfg.beside()) != "" || !missing(s.cfg.RetainedSeal) {
+	if u.discard(false); s.hashOf(s.cfg.beside()) != "" || !missing(s.cfg.RetainedSeal) {
 		t.Error("the copy of the retained seal outlives it")
 	}
 	if s.pay.State != status.Installed || s.pay.Version != "2.0.0" || s.pay.Previous != "1.0.0" || s.pay.Phase != status.Idle {

@@ -3,9 +3,12 @@ package pipe
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"unicode"
 )
 
 // A Client is the supervisor's side. What it answers is hostile until it was
@@ -41,7 +44,7 @@ func (c *Client) Prepare(w Want) (Plan, error) {
 	if a.Error != "" {
 		return Plan{}, fmt.Errorf("%s: %w", w.Name, a.err())
 	}
-	if a.Plan == nil || a.Plan.Download < 0 || a.Plan.Scratch < 0 {
+	if a.Plan == nil || a.Plan.Download < 0 || a.Plan.Scratch < 0 || max(a.Plan.Download, a.Plan.Scratch) > maxBytes {
 		return Plan{}, errors.New("the fetcher answered without a plan")
 	}
 	return *a.Plan, nil
@@ -86,7 +89,7 @@ func (c *Client) read(q ask, to io.Writer, most int64, told func(done, total int
 }
 
 func (a answer) err() error {
-	text := clean(a.Text)
+	text := Clip(a.Text)
 	if e := names[a.Error]; e != nil {
 		if text == "" {
 			return e
@@ -96,16 +99,16 @@ func (a answer) err() error {
 	return errors.New("the fetcher says: " + text)
 }
 
-// clean makes a stranger's text fit for a status file: one short line.
-func clean(s string) string {
-	b := []byte{}
-	for _, c := range []byte(s) {
-		if c < ' ' || c > '~' {
-			c = ' '
+// Clip makes one line of printable letters of a text, and ends it where it would
+// be too long.
+func Clip(text string) string {
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }), "; ")
+	left := maxText
+	return strings.Map(func(r rune) rune {
+		written, _ := json.Marshal(string(r))
+		if left -= len(written) - len(`""`); left < 0 {
+			return -1
 		}
-		if len(b) < 200 {
-			b = append(b, c)
-		}
-	}
-	return string(b)
+		return r
+	}, text)
 }

@@ -31,6 +31,8 @@ const (
 	maxWord  = 2 << 20   // a line: prepare lists every file of two bundles
 	maxChunk = 1 << 20   // the bytes behind one word
 	MaxGet   = 4_000_000 // the bytes of one get
+	maxText  = 200       // of a text for people, as JSON
+	maxBytes = 1 << 40   // of a plan or of progress: beyond is a lie, and would overflow what is made of it
 )
 
 // Errors that a caller branches on. They cross the pipe by name.

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"unicode"
 
 	"go.uber.org/goleak"
 )
@@ -112,7 +113,7 @@ func TestErrors(t *testing.T) {
 			if !errors.Is(err, e) {
 				t.Errorf("%v instead of %v", err, e)
 			}
-			if text := err.Error(); len(text) > 300 || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+			if text := err.Error(); len(text) > 300 || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 				t.Errorf("%d bytes of text: %q", len(text), text)
 			}
 		}

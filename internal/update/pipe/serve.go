@@ -41,7 +41,7 @@ func Serve(r io.Reader, w io.Writer, s Server) error {
 		}
 		end := answer{End: true}
 		if err != nil {
-			end = answer{Error: nameOf(err), Text: clean(err.Error())}
+			end = answer{Error: nameOf(err), Text: Clip(err.Error())}
 		}
 		if out.broken != nil {
 			return out.broken
