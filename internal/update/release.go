@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"portward/internal/update/pipe"
 )
 
 // Bounds of a Release.
@@ -107,10 +105,4 @@ func SealName(channel, platform string) string { return channel + "/" + platform
 // delivered.
 func DeliveryName(channel, platform string) string {
 	return channel + "/" + platform + "/delivery.json"
-}
-
-// inRepository answers where a target's bytes lie, from the repository's top.
-func inRepository(t pipe.Target) string {
-	i := strings.LastIndexByte(t.Name, '/') + 1
-	return "targets/" + t.Name[:i] + t.SHA256 + "." + t.Name[i:]
 }

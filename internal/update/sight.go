@@ -100,7 +100,7 @@ func (u *Updater) tidy() error {
 	return u.discard(false)
 }
 
-// errInUse is in the error for a bundle that must stay for now.
+// errInUse is in the error for a bundle that a process may run from.
 var errInUse = errors.New("an earlier bundle may still be running")
 
 // discard removes what lies beside, and the copy of its seal, unless a process

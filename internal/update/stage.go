@@ -124,7 +124,7 @@ func modeOf(e bundle.Entry) fs.FileMode {
 // fetch gets what is missing through the fetcher, which may patch it together
 // from what the live bundle has.
 func (u *Updater) fetch(ctx context.Context, c *pipe.Client, o offer, dir string, missing []bundle.Entry) error {
-	want := pipe.Want{Name: inRepository(o.delivery), SHA256: o.delivery.SHA256, Size: o.delivery.Size}
+	want := pipe.Want{Name: o.delivery.File(), SHA256: o.delivery.SHA256, Size: o.delivery.Size}
 	var need int64
 	for _, e := range missing {
 		want.Files = append(want.Files, pipe.File{SHA256: e.SHA256, Size: e.Size})

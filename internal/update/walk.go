@@ -160,7 +160,7 @@ func (o *offer) fetchSeal(c *pipe.Client) error {
 	if o.delivery.SHA256 == "" {
 		return errors.New("the repository does not say how it is delivered")
 	}
-	data, err := c.Get(inRepository(o.target), min(o.target.Size, maxSeal), "")
+	data, err := c.Get(o.target.File(), min(o.target.Size, maxSeal), "")
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 )
 
 // Bounds of what is read.
@@ -69,6 +70,13 @@ type Target struct {
 	SHA256 string
 	Size   int64
 	Custom []byte // JSON, theirs; nil where they say nothing more
+}
+
+// File answers where the target's bytes lie in the repository, from its top: under
+// their hash, as TUF's consistent snapshots want it.
+func (t Target) File() string {
+	dir, base := path.Split(t.Name)
+	return "targets/" + dir + t.SHA256 + "." + base
 }
 
 // A Local is content that lies on this machine, where the fetcher may read it.

@@ -35,9 +35,9 @@ func (t *Trust) Find(now time.Time, name string, get Get, kept func(role string,
 		return Found{}, err
 	}
 	seen := map[string]bool{}
-	for todo := []step{{metadata.TARGETS, metadata.ROOT}}; len(todo) > 0 && len(seen) < maxRoles; {
-		next := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
+	for pending := []step{{metadata.TARGETS, metadata.ROOT}}; len(pending) > 0 && len(seen) < maxRoles; {
+		next := pending[len(pending)-1]
+		pending = pending[:len(pending)-1]
 		if seen[next.role] {
 			continue
 		}
@@ -49,7 +49,7 @@ func (t *Trust) Find(now time.Time, name string, get Get, kept func(role string,
 		if f := role.Targets[name]; f != nil {
 			return foundOf(name, f), nil
 		}
-		todo = next.after(todo, role, name)
+		pending = next.after(pending, role, name)
 	}
 	return Found{}, fmt.Errorf("no target %q", name)
 }
@@ -59,20 +59,20 @@ type step struct{ role, by string }
 
 // after puts a role's delegations before what is to be done still, or in its
 // place when one of them ends the search.
-func (s step) after(todo []step, role *metadata.TargetsType, name string) []step {
+func (s step) after(pending []step, role *metadata.TargetsType, name string) []step {
 	if role.Delegations == nil {
-		return todo
+		return pending
 	}
 	var steps []step
 	for _, r := range role.Delegations.GetRolesForTarget(name) {
 		steps = append(steps, step{r.Name, s.role})
 		if r.Terminating {
-			todo = nil
+			pending = nil
 			break
 		}
 	}
 	slices.Reverse(steps)
-	return append(todo, steps...)
+	return append(pending, steps...)
 }
 
 // A search is a walk that goes on below the targets.

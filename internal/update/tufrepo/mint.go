@@ -105,7 +105,7 @@ func (m *mint) publish(set map[string]NewTarget, remove []string, now time.Time)
 		}
 		next[name] = f
 		described, _ := target(name, f)
-		files[TargetFile(described)] = t.Data
+		files[described.File()] = t.Data
 	}
 	for name, data := range files {
 		if m.has(name) { // its name says what is in it

@@ -318,8 +318,8 @@ func TestTarget(t *testing.T) {
 	if !ok || got.Name != sealName || got.Size != 3 || got.SHA256 != hashOf([]byte("one")) || string(got.Custom) != `{"version":"one"}` {
 		t.Fatalf("%+v", got)
 	}
-	if want := "targets/stable/linux-amd64/" + got.SHA256 + ".seal.json"; TargetFile(got) != want {
-		t.Fatalf("its file is %s", TargetFile(got))
+	if want := "targets/stable/linux-amd64/" + got.SHA256 + ".seal.json"; got.File() != want {
+		t.Fatalf("its file is %s", got.File())
 	}
 	for _, name := range []string{"a", "b", "c", ""} {
 		if _, ok := trust.Target(name); ok {

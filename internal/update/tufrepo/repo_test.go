@@ -154,7 +154,7 @@ func TestPublish(t *testing.T) {
 	}
 	p.follows(trust, "one", day0)
 	for name, got := range r.Targets() {
-		data, err := os.ReadFile(filepath.Join(p.dir, TargetFile(got)))
+		data, err := os.ReadFile(filepath.Join(p.dir, got.File()))
 		if err != nil || string(data) != string(set[name].Data) {
 			t.Errorf("%s: %q, %v", name, data, err)
 		}

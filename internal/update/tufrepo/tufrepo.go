@@ -15,7 +15,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"path"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
@@ -79,13 +78,6 @@ func versioned(version int64, role string) string { return fmt.Sprintf("%d.%s.js
 
 // inRepo is the name of a metadata file from the repository's top.
 func inRepo(file string) string { return "metadata/" + file }
-
-// TargetFile is the name, from the repository's top, of the file that holds a
-// target's bytes.
-func TargetFile(t pipe.Target) string {
-	dir, base := path.Split(t.Name)
-	return "targets/" + dir + t.SHA256 + "." + base
-}
 
 func sum(data []byte) []byte {
 	s := sha256.Sum256(data)
