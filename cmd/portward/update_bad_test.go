@@ -77,8 +77,8 @@ func (r *running) leftAlone(version, good string) {
 }
 
 // withinPromise is how long the good version may take to serve again after the
-// verdict. The record has whole seconds, so one more is the record's own.
-const withinPromise = 5*time.Second + time.Second
+// verdict.
+const withinPromise = 5 * time.Second
 
 // A badDay is a bad release, and what the deny list says of it.
 type badDay struct{ variant, why string }
