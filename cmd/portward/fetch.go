@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"portward/internal/config"
+	"portward/internal/durable"
 	"portward/internal/program"
 	"portward/internal/update/fetch"
 )
@@ -33,7 +34,7 @@ func fetchFor(args []string) (int, error) {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	err = fetch.Main(ctx, fetch.Config{
-		Repo: u.Repo, CA: u.CA, Proxy: u.Proxy, Rate: u.Rate, Cache: program.FetchDir(root), Live: program.BundleDir(root), Version: program.Build(),
+		Repo: u.Repo, CA: u.CA, Proxy: u.Proxy, Rate: u.Rate, Cache: program.FetchDir(root), Live: program.BundleDir(root), Version: program.Build(), Free: durable.Free,
 		Log: func(format string, args ...any) { fmt.Fprintf(os.Stderr, "fetch: "+format+"\n", args...) },
 	}, os.Stdin, os.Stdout)
 	return program.ExitOK, err

@@ -100,7 +100,7 @@ func TestBlameStart(t *testing.T) {
 		"no process can be had":      {fmt.Errorf("%w: %w", jobs.ErrStart, syscall.EAGAIN), watchdog.Verdict{}, false},
 		"the engine does not answer": {syscall.EPIPE, watchdog.Verdict{}, false},
 	} {
-		if err := blameStart(c.err, before, c.last); err == nil || isFailure(err) != c.fails {
+		if err := (&supervisor{}).blameStart(c.err, before, c.last); err == nil || isFailure(err) != c.fails {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -145,9 +145,9 @@ func TestHistory(t *testing.T) {
 	second := first
 	second.Time = second.Time.Add(time.Nanosecond)
 	for _, denied := range [][]status.Denied{{first}, {first}, {second}, {first, second}} {
-		openHistory(root, store, t.Logf).see(status.Payload{Denied: denied})
+		(&history{store: store, log: t.Logf}).see(status.Payload{Denied: denied})
 	}
-	h := openHistory(root, store, t.Logf)
+	h := &history{store: store, log: t.Logf}
 	for range 2 {
 		h.see(status.Payload{Hash: "def", Trial: &status.Trial{Hash: "def"}})
 		h.see(status.Payload{Hash: "def"})
@@ -210,22 +210,96 @@ func TestKilledIsWaitedFor(t *testing.T) {
 	}
 }
 
-// Rule: the pipes to a fetcher have deadlines, so none is waited for for ever.
-func TestPatience(t *testing.T) {
-	r, w, err := os.Pipe()
+// Rule: a netchild that somebody else killed is in doubt; one that we killed, or
+// that its own timers did, is not, nor is another life.
+func TestKilledFromOutside(t *testing.T) {
+	store, err := evidence.Open(t.TempDir(), evidence.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Close()
-	defer r.Close()
-	past := time.Now().Add(-time.Second)
-	if err := errors.Join(patience{r}.SetReadDeadline(past), patience{w}.SetWriteDeadline(past)); err != nil {
+	kill := watchdog.Death{Exit: &watchdog.Exit{Signal: int(syscall.SIGKILL)}}
+	segv := watchdog.Death{Exit: &watchdog.Exit{Signal: int(syscall.SIGSEGV)}}
+	late := watchdog.Death{Class: watchdog.NeverReady, Exit: kill.Exit}
+	for name, c := range map[string]struct {
+		death   watchdog.Death
+		verdict watchdog.Verdict
+		struck  watchdog.Life
+		doubt   bool
+	}{
+		"killed":                 {kill, watchdog.Verdict{Life: 3, Class: watchdog.Crash}, 0, true},
+		"killed by us":           {kill, watchdog.Verdict{Life: 3, Class: watchdog.Crash}, 3, false},
+		"killed by its timers":   {kill, watchdog.Verdict{Life: 3, Class: watchdog.Stopped}, 0, false},
+		"another was killed":     {kill, watchdog.Verdict{Life: 4, Class: watchdog.Crash}, 0, false},
+		"it fell":                {segv, watchdog.Verdict{Life: 3, Class: watchdog.Crash}, 0, false},
+		"it was late":            {late, watchdog.Verdict{Life: 3, Class: watchdog.NeverReady}, 0, false},
+		"no exit was told of it": {watchdog.Death{}, watchdog.Verdict{Life: 3, Class: watchdog.Crash}, 0, false},
+	} {
+		s := &supervisor{store: store, log: t.Logf, struck: c.struck}
+		s.witness(3, c.death)
+		f := (*update.Failure)(nil)
+		if err := s.failure(c.verdict); !errors.As(err, &f) || f.Doubt != c.doubt {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+}
+
+// Rule: a fetcher ends with its check, also one whose children hold its pipes, and
+// neither reads nor answers.
+func TestFetcherEndsWithItsCheck(t *testing.T) {
+	s := &supervisor{p: &program.Program{Root: t.TempDir()}, log: t.Logf}
+	if s.cfg.Update.FetchUID = 65534; os.Geteuid() != 0 {
+		s.cfg.Update.FetchUID = 0
+	}
+	path := bundle.Layout(program.BundleDir(s.p.Root)).Program("portward")
+	err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.Chmod(filepath.Dir(s.p.Root), 0o755),
+		os.WriteFile(path, []byte("#!/bin/sh\nsleep 3 & wait\n"), 0o755))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (patience{w}).Write([]byte("x")); err != nil { // each gets all the time again
-		t.Error(err)
+	for name, ask := range map[string]func(*pipe.Client) error{
+		"it does not answer": func(c *pipe.Client) error { _, err := c.Get("x", 1, ""); return err },
+		"it does not read": func(c *pipe.Client) error {
+			_, err := c.Prepare(pipe.Want{Name: string(make([]byte, 200_000))})
+			return err
+		},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		c, end, err := s.startFetcher(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := make(chan error, 1)
+		go func() { asked <- ask(c) }()
+		cancel()
+		if err := <-asked; err == nil {
+			t.Errorf("%s: an answer", name)
+		}
+		if err := end(); err == nil {
+			t.Errorf("%s: it ended in order", name)
+		}
 	}
-	if n, err := (patience{r}).Read(make([]byte, 2)); n != 1 || err != nil {
-		t.Error(n, err)
+}
+
+// Rule: a fetcher that cannot be started leaves no descriptor behind.
+func TestFetcherThatCannotStart(t *testing.T) {
+	s := &supervisor{p: &program.Program{Root: t.TempDir()}, log: t.Logf}
+	s.cfg.Update.FetchUID = 65534
+	before := openFiles(t)
+	for range 3 {
+		if c, end, err := s.startFetcher(t.Context()); err == nil || c != nil || end != nil {
+			t.Fatal("it was started")
+		}
 	}
+	if after := openFiles(t); after > before {
+		t.Errorf("%d descriptors became %d", before, after)
+	}
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	list, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"portward/internal/deadman"
@@ -15,8 +16,8 @@ import (
 
 // openDoor listens for check-ins. Only the process that the engine runs as
 // netchild, from the executable that the seal names, gets in.
-func (s *supervisor) openDoor() (*xpcpeer.Listener, error) {
-	return xpcpeer.Listen(s.p.Transport(), launchd.CheckInService, xpcpeer.Config{
+func (s *supervisor) openDoor() error {
+	_, err := xpcpeer.Listen(s.p.Transport(), launchd.CheckInService, xpcpeer.Config{
 		Policy:   s.isNetchild,
 		MaxPeers: 8,
 		Log:      s.log,
@@ -24,6 +25,7 @@ func (s *supervisor) openDoor() (*xpcpeer.Listener, error) {
 			return xpcpeer.Events{Message: s.message, Invalid: s.gone}, nil
 		},
 	})
+	return err
 }
 
 // isNetchild is the door's policy.
@@ -37,19 +39,24 @@ func (s *supervisor) isNetchild(ev *xpcpeer.Evidence) error {
 	if st.PID == 0 || st.PID != ev.PID {
 		return fmt.Errorf("pid %d is not netchild, which is pid %d", ev.PID, st.PID)
 	}
+	return runs(ev, s.known, launchd.NetChild)
+}
+
+// runs is nil where the process on the other side runs the program that has this
+// identifier among those.
+func runs(ev *xpcpeer.Evidence, those interface {
+	Identify(*os.File) (string, error)
+}, want string) error {
 	exe, err := ev.Executable()
 	if err != nil {
 		return err
 	}
 	defer exe.Close()
-	id, err := s.known.Identify(exe)
-	if err != nil {
-		return err
+	id, err := those.Identify(exe)
+	if err == nil && id != want {
+		err = fmt.Errorf("pid %d runs %q, not %q", ev.PID, id, want)
 	}
-	if id != launchd.NetChild {
-		return fmt.Errorf("pid %d runs %q, not %q", ev.PID, id, launchd.NetChild)
-	}
-	return nil
+	return err
 }
 
 // message acts on what netchild says; anything out of order ends the connection.

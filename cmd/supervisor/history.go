@@ -2,10 +2,10 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"portward/internal/evidence"
-	"portward/internal/program"
 	"portward/internal/status"
 )
 
@@ -16,29 +16,16 @@ const updateJob = "update"
 // learned of it first.
 type history struct {
 	store *evidence.Store
-	told  map[string]bool // by keyOf
 	last  status.Payload
 	log   func(string, ...any)
-}
-
-func openHistory(root string, store *evidence.Store, log func(string, ...any)) *history {
-	h := &history{store: store, told: map[string]bool{}, log: log}
-	list, _, err := evidence.List(program.EvidenceDir(root))
-	if err != nil {
-		log("history: %v", err)
-	}
-	for _, r := range list {
-		if r.Job == updateJob {
-			h.told[keyOf(r.Class, r.Text, r.Time)] = true
-		}
-	}
-	return h
 }
 
 // see compares what is reported with what was.
 func (h *history) see(p status.Payload) {
 	for _, d := range p.Denied {
-		h.tell("denied", fmt.Sprintf("%s (%.12s): %s", d.Version, d.Hash, d.Why), d.Time)
+		if !slices.Contains(h.last.Denied, d) {
+			h.tell("denied", fmt.Sprintf("%s (%.12s): %s", d.Version, d.Hash, d.Why), d.Time)
+		}
 	}
 	if h.last.Trial != nil && p.Trial == nil && p.Hash == h.last.Trial.Hash {
 		h.tell("committed", fmt.Sprintf("%s (%.12s) passed its trial, instead of %s", p.Version, p.Hash, h.last.Trial.From), time.Now())
@@ -46,17 +33,15 @@ func (h *history) see(p status.Payload) {
 	h.last = p
 }
 
-// keyOf names one event: the same may happen to a release again.
-func keyOf(class, text string, at time.Time) string {
-	return fmt.Sprintf("%s %d %.64s", class, at.UnixNano(), text)
-}
-
+// tell writes down one event, unless an earlier process did. The same may happen
+// to a release again, at another time.
 func (h *history) tell(class, text string, at time.Time) {
-	key := keyOf(class, text, at)
-	if h.told[key] {
+	list, _ := h.store.List()
+	if slices.ContainsFunc(list, func(r evidence.Record) bool {
+		return r.Job == updateJob && r.Class == class && r.Text == text && r.Time.Equal(at)
+	}) {
 		return
 	}
-	h.told[key] = true
 	h.log("%s: %s", class, text)
 	if _, err := h.store.Add(evidence.Record{Job: updateJob, Time: at, Class: class, Text: text}, nil); err != nil {
 		h.log("history: %v", err)

@@ -122,15 +122,11 @@ func (s *supervisor) serve(ctx context.Context) error {
 			s.log("own loop: %v", err)
 		}
 	}()
-	if err := s.hear(ctx); err != nil {
-		return err
-	}
-	if s.seal = s.updater.Live(); s.seal != nil {
-		close, err := s.serveNetchild(ctx)
-		if err != nil {
-			return err
+	if err := s.begin(ctx); err != nil {
+		if machines(err) {
+			s.updater.Stumble(err)
 		}
-		defer close()
+		return err
 	}
 	s.goPublic()
 	go s.hearRequests(ctx)
@@ -143,38 +139,47 @@ func (s *supervisor) serve(ctx context.Context) error {
 	return <-dead
 }
 
-// serveNetchild opens the door for netchild and loads its job, if the bundle has
-// a netchild; if not, it sees to it that no earlier one runs on.
-func (s *supervisor) serveNetchild(ctx context.Context) (close func(), err error) {
-	if s.known, err = bundle.OpenKnown(program.BundleDir(s.p.Root), program.RetainedSeal(s.p.Root)); err != nil {
-		return nil, err
+// begin hears the engine, opens the door for netchild and loads its job, if the
+// bundle has a netchild; if not, it sees to it that no earlier one runs on. The
+// door closes with the process.
+func (s *supervisor) begin(ctx context.Context) (err error) {
+	if err = s.belongsHere(); err == nil {
+		err = s.hear(ctx)
 	}
-	door, err := s.openDoor()
-	if err != nil {
-		return nil, err
+	if s.seal = s.updater.Live(); s.seal == nil || err != nil {
+		return err
 	}
-	if s.seal.Has("netchild") {
-		err = s.load(ctx)
-	} else if err = s.engine.Bootout(ctx, netchild); errors.Is(err, jobs.ErrNotLoaded) {
-		err = nil
+	if s.known, err = bundle.OpenKnown(program.BundleDir(s.p.Root), program.RetainedSeal(s.p.Root)); err == nil {
+		err = s.openDoor()
 	}
-	if err != nil {
-		door.Close()
-		return nil, err
+	switch {
+	case err != nil:
+		return err
+	case s.seal.Has("netchild"):
+		return s.load(ctx, netchild)
 	}
-	return func() { door.Close() }, nil
+	return s.unload(ctx, netchild)
 }
 
-// load puts netchild's job into the engine unless it is there already, as it
-// is when this supervisor succeeds another.
-func (s *supervisor) load(ctx context.Context) error {
-	_, err := s.engine.State(ctx, netchild)
+// load puts a job of the bundle into the engine unless it is there already, as it
+// is when this supervisor succeeds another: its plist is the same in every release.
+func (s *supervisor) load(ctx context.Context, job jobs.Target) error {
+	_, err := s.engine.State(ctx, job)
 	if errors.Is(err, jobs.ErrNotLoaded) {
-		plist := filepath.Join(bundle.Layout(program.BundleDir(s.p.Root)).LaunchDaemons(), launchd.NetChild+".plist")
-		err = s.engine.Bootstrap(ctx, netchild.Domain(), plist)
+		plist := filepath.Join(bundle.Layout(program.BundleDir(s.p.Root)).LaunchDaemons(), job.Label()+".plist")
+		err = s.engine.Bootstrap(ctx, job.Domain(), plist)
 	}
 	if err != nil {
-		return fmt.Errorf("netchild's job: %w", err)
+		return fmt.Errorf("loading %s: %w", job, err)
 	}
 	return nil
+}
+
+// unload takes a job out of the engine, if it is there.
+func (s *supervisor) unload(ctx context.Context, job jobs.Target) error {
+	err := s.engine.Bootout(ctx, job)
+	if errors.Is(err, jobs.ErrNotLoaded) {
+		return nil
+	}
+	return err
 }

@@ -1,14 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"portward/launchd"
@@ -32,7 +33,11 @@ func (s *supervisor) oneShot(ctx context.Context, path string, as uint32, in io.
 	c.cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8"}, env...)
 	c.cmd.Dir = "/"
 	c.cmd.WaitDelay = time.Second
-	confine(c.cmd, as)
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	endWithParent(c.cmd.SysProcAttr)
+	if os.Geteuid() == 0 && as != 0 {
+		c.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: as, Gid: as}
+	}
 	started := make(chan error)
 	go func() {
 		// The kernel ends the child when the thread that started it ends: this
@@ -70,21 +75,19 @@ func (c *oneShot) run(ctx context.Context) error {
 func rootEnv(root string) string { return launchd.RootVariable + "=" + root }
 
 // A tail keeps the end of what is written to it.
-type tail struct{ b []byte }
+type tail []byte
 
 const maxTail = 4 << 10
 
 func (t *tail) Write(p []byte) (int, error) {
-	t.b = append(t.b, p...)
-	if over := len(t.b) - maxTail; over > 0 {
-		t.b = bytes.Clone(t.b[over:])
-	}
+	*t = append(*t, p...)
+	*t = (*t)[max(0, len(*t)-maxTail):]
 	return len(p), nil
 }
 
 // last answers the last line.
-func (t *tail) last() string {
-	lines := strings.Split(strings.TrimSpace(string(t.b)), "\n")
+func (t tail) last() string {
+	lines := strings.Split(strings.TrimSpace(string(t)), "\n")
 	return lines[len(lines)-1]
 }
 

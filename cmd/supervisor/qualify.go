@@ -101,18 +101,7 @@ func openQualifyDoor(dir string, seal *bundle.Seal, in chan<- wire.CheckIn) (*xp
 	defer f.Close() // the listener has its own
 	t := xpcpeer.Unix(program.RunDir(dir), map[string]*os.File{launchd.CheckInService: f})
 	return xpcpeer.Listen(t, launchd.CheckInService, xpcpeer.Config{
-		Policy: func(ev *xpcpeer.Evidence) error {
-			exe, err := ev.Executable()
-			if err != nil {
-				return err
-			}
-			defer exe.Close()
-			id, err := seal.Identify(exe)
-			if err == nil && id != launchd.Supervisor {
-				err = fmt.Errorf("pid %d runs %q, not %q", ev.PID, id, launchd.Supervisor)
-			}
-			return err
-		},
+		Policy: func(ev *xpcpeer.Evidence) error { return runs(ev, seal, launchd.Supervisor) },
 		Accept: func(*xpcpeer.Conn) (xpcpeer.Events, error) {
 			return xpcpeer.Events{Message: func(_ *xpcpeer.Conn, m *xpcpeer.Message) {
 				c, err := wire.ParseCheckIn(m.Dict())

@@ -36,17 +36,17 @@ func rescue() (int, error) {
 	if err != nil {
 		return program.ExitInternal, err
 	}
-	reverted, err := update.Rescue(ucfg)
-	if err != nil || !reverted {
+	kick, err := update.Rescue(ucfg)
+	if err != nil || !kick {
 		return program.ExitOK, err
 	}
 	engine, err := p.Engine(func() {})
 	if err != nil {
 		return program.ExitConfig, err
 	}
-	program.Log("rescue")("the trial was undone: the retained supervisor is started again")
+	program.Log("rescue")("the supervisor is ended, and the one of the installed bundle started")
 	if err := engine.Kickstart(ctx, ownTarget, true); err != nil {
-		return program.ExitAgain, fmt.Errorf("the retained supervisor: %w", err)
+		return program.ExitAgain, fmt.Errorf("the supervisor: %w", err)
 	}
 	return program.ExitOK, nil
 }

@@ -37,7 +37,9 @@ type supervisor struct {
 	mu       sync.Mutex
 	lives    map[watchdog.Life]*watched // what each checked-in life writes to
 	sessions []wire.SessionInfo
-	probing  bool // the probe counts as a login
+	probing  bool          // the probe counts as a login
+	struck   watchdog.Life // the latest that we killed
+	killed   watchdog.Life // the latest that somebody else did: the kernel, for want of memory, or a person
 
 	publishing sync.Mutex
 	public     bool            // the bundle was verified and netchild's job is loaded
@@ -111,7 +113,9 @@ func (s *supervisor) refreshSessions(ctx context.Context) error {
 		infos[i] = wire.SessionInfo{ID: l.ID, UID: uint64(l.UID)}
 	}
 	s.mu.Lock()
-	infos = s.withProbeLocked(infos)
+	if s.probing { // a login that does not exist
+		infos = append(infos, wire.SessionInfo{ID: wire.ProbeSession, UID: uint64(s.probeUID())})
+	}
 	s.sessions = infos
 	var conns []*xpcpeer.Conn
 	for _, w := range s.lives {

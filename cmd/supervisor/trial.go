@@ -124,28 +124,36 @@ func (s *supervisor) restartInto(parent context.Context) error {
 		return err
 	}
 	after, _ := s.dog.Status(parent) // without one nobody is to blame
-	return blameStart(err, before.Life, after.Last)
+	return s.blameStart(err, before.Life, after.Last)
 }
 
 // blameStart says whose fault it is that no life after that one checked in. What
 // became of it or of earlier ones is not the release's, nor is an engine that
 // does not answer.
-func blameStart(err error, before watchdog.Life, last watchdog.Verdict) error {
+func (s *supervisor) blameStart(err error, before watchdog.Life, last watchdog.Verdict) error {
 	switch {
 	case machines(err):
 	case errors.Is(err, jobs.ErrStart):
 		return &update.Failure{Class: watchdog.StartFailed.String(), Text: err.Error()}
 	case last.Life > before && last.Class != watchdog.None && last.Class < watchdog.Idle:
-		return &update.Failure{Class: last.Class.String(), Text: last.Text}
+		return s.failure(last)
 	}
 	return fmt.Errorf("netchild's restart: %w", err)
+}
+
+// failure is a death for which the release answers. One that was killed from
+// outside is in doubt; who hangs is killed too, but has another class.
+func (s *supervisor) failure(v watchdog.Verdict) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &update.Failure{Class: v.Class.String(), Text: v.Text, Doubt: v.Class == watchdog.Crash && v.Life == s.killed}
 }
 
 // watchTrial waits for the dog's verdict.
 func (s *supervisor) watchTrial(ctx context.Context, spec watchdog.TrialSpec, window time.Duration) error {
 	v, err := s.dog.Trial(ctx, spec, window)
 	if err == nil && v.Class != watchdog.Healthy {
-		err = &update.Failure{Class: v.Class.String(), Text: v.Text}
+		err = s.failure(v)
 	}
 	return err
 }
@@ -170,7 +178,7 @@ func (s *supervisor) probe(ctx context.Context) error {
 	case machines(err):
 		return fmt.Errorf("the probe: %w", err)
 	case err != nil:
-		return &update.Failure{Class: "probe", Text: fmt.Sprintf("no surface was served: %v", err)}
+		return &update.Failure{Class: "probe", Text: fmt.Sprintf("no surface was served: %v", err), Doubt: true} // others may have filled the door
 	}
 	s.log("the probe's surface was served")
 	return nil
@@ -221,12 +229,4 @@ func (s *supervisor) admitProbe(ctx context.Context, on bool) {
 	if err := s.refreshSessions(ctx); err != nil {
 		s.log("sessions: %v", err)
 	}
-}
-
-// withProbeLocked adds the probe, a login that does not exist, to the logins while it is admitted.
-func (s *supervisor) withProbeLocked(infos []wire.SessionInfo) []wire.SessionInfo {
-	if !s.probing {
-		return infos
-	}
-	return append(infos, wire.SessionInfo{ID: wire.ProbeSession, UID: uint64(s.probeUID())})
 }

@@ -80,14 +80,11 @@ func (s *supervisor) openUpdater() error {
 		s.log("nobody is trusted: %v", err)
 		trust = nobody{fmt.Errorf("nobody is trusted: %w", err)}
 	}
-	s.history = openHistory(s.p.Root, s.store, s.log)
+	s.history = &history{store: s.store, log: s.log}
 	s.updater, err = update.Open(cfg, update.Env{
 		Fetch: s.fetch, Qualify: s.qualify, Rescue: s.rescueJob, Trial: s.trial, Stop: s.stopAll, Report: s.reportPayload,
 	}, trust)
-	if err != nil {
-		return err
-	}
-	return s.belongsHere()
+	return err
 }
 
 // belongsHere makes sure that this process runs from the live bundle: the
@@ -95,17 +92,17 @@ func (s *supervisor) openUpdater() error {
 func (s *supervisor) belongsHere() error {
 	self, _ := os.Executable()
 	f, err := os.Open(self)
-	if err != nil {
-		return update.ErrHandOver // its path is gone, and so is its bundle
+	if errors.Is(err, os.ErrNotExist) {
+		return update.ErrHandOver // and so its bundle is gone
 	}
 	defer f.Close()
-	if live := s.updater.Live(); live != nil {
+	if live := s.updater.Live(); err == nil && live != nil {
 		_, err = live.Identify(f)
 	}
 	if errors.Is(err, bundle.ErrUnknown) {
 		return update.ErrHandOver
 	}
-	return nil
+	return err
 }
 
 // nobody is whom a supervisor trusts whose bundle does not say whom to: what was
@@ -161,56 +158,31 @@ func (s *supervisor) startFetcher(ctx context.Context) (c *pipe.Client, end func
 		return nil, nil, errNoAccount
 	}
 	ask, askW, err := os.Pipe()
-	if err != nil {
-		return nil, nil, err
-	}
+	answerR, answer, more := os.Pipe()
 	defer ask.Close()
-	answerR, answer, err := os.Pipe()
-	if err != nil {
-		askW.Close()
-		return nil, nil, err
-	}
 	defer answer.Close()
+	hangUp := func() { askW.Close(); answerR.Close() }
 	ctx, cancel := context.WithCancel(ctx)
-	path := bundle.Layout(program.BundleDir(s.p.Root)).Program("portward")
-	child, err := s.oneShot(ctx, path, as, ask, answer, append(proxies(), rootEnv(s.p.Root)), "fetch", "--root", s.p.Root)
+	var child *oneShot
+	if err = errors.Join(err, more); err == nil {
+		path := bundle.Layout(program.BundleDir(s.p.Root)).Program("portward")
+		child, err = s.oneShot(ctx, path, as, ask, answer, append(proxies(), rootEnv(s.p.Root)), "fetch", "--root", s.p.Root)
+	}
 	if err != nil {
 		cancel()
-		return nil, nil, errors.Join(fmt.Errorf("the fetcher: %w", err), askW.Close(), answerR.Close())
+		hangUp()
+		return nil, nil, fmt.Errorf("the fetcher: %w", err)
 	}
-	context.AfterFunc(ctx, func() { answerR.Close() }) // a grandchild may hold the other end
+	context.AfterFunc(ctx, hangUp) // a grandchild may hold the other ends
 	end = func() error {
-		askW.Close()
-		answerR.Close()
+		hangUp()
 		grace := time.AfterFunc(time.Second, cancel)
 		err := child.run(ctx)
 		grace.Stop()
 		cancel()
 		return err
 	}
-	return pipe.NewClient(patience{answerR}, patience{askW}), end, nil
-}
-
-// quietWithin is longer than all that a fetcher does without a word: it has
-// limits of its own for what the network may take.
-const quietWithin = 10 * time.Minute
-
-// A patience is an end of a pipe to the fetcher, on which a read or write may
-// not take for ever.
-type patience struct{ *os.File }
-
-func (p patience) Read(b []byte) (int, error) {
-	p.SetReadDeadline(time.Now().Add(quietWithin))
-	n, err := p.File.Read(b)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = fmt.Errorf("the fetcher said no word for %v", quietWithin)
-	}
-	return n, err
-}
-
-func (p patience) Write(b []byte) (int, error) {
-	p.SetWriteDeadline(time.Now().Add(quietWithin))
-	return p.File.Write(b)
+	return pipe.NewClient(answerR, askW), end, nil
 }
 
 // proxies answers what the environment says of them: all of it that the fetcher
@@ -227,18 +199,10 @@ func proxies() (env []string) {
 // rescueJob loads or unloads the job that undoes a trial which this program's
 // successor cannot undo itself.
 func (s *supervisor) rescueJob(ctx context.Context, on bool) error {
-	if !on {
-		err := s.engine.Bootout(ctx, rescueTarget)
-		if errors.Is(err, jobs.ErrNotLoaded) {
-			return nil
-		}
-		return err
+	if on {
+		return s.load(ctx, rescueTarget)
 	}
-	if _, err := s.engine.State(ctx, rescueTarget); err == nil {
-		return nil // its plist is the same in every release
-	}
-	plist := filepath.Join(bundle.Layout(program.BundleDir(s.p.Root)).LaunchDaemons(), launchd.Rescue+".plist")
-	return s.engine.Bootstrap(ctx, rescueTarget.Domain(), plist)
+	return s.unload(ctx, rescueTarget)
 }
 
 // stopWithin is how long a job may take to stop in order.

@@ -45,6 +45,9 @@ func (s *supervisor) kill(life watchdog.Life) error {
 	if err != nil || watchdog.Life(st.Life) != life || st.PID == 0 {
 		return err
 	}
+	s.mu.Lock()
+	s.struck = life
+	s.mu.Unlock()
 	return s.signal(ctx, st, syscall.SIGKILL)
 }
 
@@ -54,6 +57,9 @@ func (s *supervisor) witness(life watchdog.Life, d watchdog.Death) watchdog.Evid
 	s.mu.Lock()
 	w := s.lives[life]
 	delete(s.lives, life)
+	if d.Class == watchdog.None && d.Exit != nil && syscall.Signal(d.Exit.Signal) == syscall.SIGKILL && life != s.struck {
+		s.killed = life
+	}
 	s.mu.Unlock()
 	ev := watchdog.Evidence{Class: d.Class, Text: d.Text}
 	var page string

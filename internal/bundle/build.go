@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -160,11 +161,7 @@ func (b *builder) add(inside string, r io.Reader, e Entry) error {
 		b.Progress(inside)
 	}
 	h := &hashCounter{sum: sha256.New()}
-	mode := fs.FileMode(0o644)
-	if e.Mode == "0755" {
-		mode = 0o755
-	}
-	if err := durable.WriteFrom(b.layout.join(inside), io.TeeReader(r, h), mode); err != nil {
+	if err := durable.WriteFrom(b.layout.join(inside), io.TeeReader(r, h), e.FileMode()); err != nil {
 		return err
 	}
 	e.Path, e.Type, e.Size, e.SHA256 = inside, File, h.size, hex.EncodeToString(h.sum.Sum(nil))
@@ -183,6 +180,30 @@ func (b *builder) close() error {
 		return err
 	}
 	return durable.Write(b.layout.Seal(), data, 0o644)
+}
+
+// Finish makes a bundle of what lies at dir, where all that the seal lists is: it
+// adds the seal and the files that vouch for it, and puts everything on the disk.
+// Whether it is one is for Verify to say.
+func Finish(dir string, s *Seal, root, targets []byte) error {
+	l := Layout(dir)
+	data, err := s.Bytes()
+	if err == nil {
+		err = errors.Join(durable.MkdirAll(l.Tuf(), 0o755), durable.Sweep(l.Tuf()))
+	}
+	for path, data := range map[string][]byte{
+		filepath.Join(l.Tuf(), "root.json"):    root,
+		filepath.Join(l.Tuf(), "targets.json"): targets,
+		l.Seal():                               data,
+	} {
+		if err == nil {
+			err = durable.Write(path, data, 0o644)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return durable.SyncTree(dir)
 }
 
 type hashCounter struct {

@@ -44,6 +44,14 @@ const setGID = "2755"
 
 func (e Entry) isExecutable() bool { return e.Mode == "0755" || e.Mode == setGID }
 
+// FileMode is the entry's mode, a set-gid bit apart.
+func (e Entry) FileMode() fs.FileMode {
+	if e.isExecutable() || e.Type == Dir {
+		return 0o755
+	}
+	return 0o644
+}
+
 func comparePaths(a, b Entry) int { return strings.Compare(a.Path, b.Path) }
 
 func parentOf(path string) string {

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -154,5 +155,31 @@ func TestVerifySetGID(t *testing.T) {
 	}
 	if _, err := Verify(dst); err == nil || !strings.Contains(err.Error(), "supervisor: set-id") {
 		t.Errorf("of another program: %v", err)
+	}
+}
+
+// Rule: what lies there and is finished is a bundle, whatever a killed writer left;
+// and what does not lie there is said of each entry.
+func TestFinish(t *testing.T) {
+	dst := build(t)
+	seal, err := Verify(dst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := Layout(dst)
+	if err := errors.Join(os.Remove(l.Seal()), os.MkdirAll(l.Tuf(), 0o755), os.WriteFile(filepath.Join(l.Tuf(), ".tmp-1"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Finish(dst, seal, []byte("root"), []byte("targets")); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := Verify(dst); err != nil || again.Hash() != seal.Hash() {
+		t.Errorf("finished: %v", err)
+	}
+	for _, e := range seal.Entries {
+		path := filepath.Join(dst, e.Path)
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != e.FileMode() || !e.LiesAt(path) || e.LiesAt(path+"x") {
+			t.Errorf("%s: %v", e.Path, err)
+		}
 	}
 }

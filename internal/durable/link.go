@@ -38,6 +38,24 @@ func (d disk) link(from, to string) error {
 	return d.syncDir(filepath.Dir(filepath.Clean(to)))
 }
 
+// Copy makes to, whatever lies there, the same content as the regular file from:
+// by a Link, or, where none can be, by its bytes in a new file of that mode.
+func Copy(from, to string, mode os.FileMode) error {
+	if err := RemoveAll(to); err != nil {
+		return err
+	}
+	err := Link(from, to)
+	if !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	f, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return WriteFrom(to, f, mode)
+}
+
 // cannotLink: EPERM is also what a file system without hard links says, and the
 // kernel of one that protects this file against them (link(2), ERRORS).
 func cannotLink(err error) bool {

@@ -169,3 +169,28 @@ func TestSyncTreeFails(t *testing.T) {
 		}
 	}
 }
+
+// Rule: a copy replaces whatever lies there, and never writes into it.
+func TestCopy(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	put(t, at("a"), "new")
+	put(t, at("b"), "old")
+	put(t, at("c"), "linked")
+	if err := errors.Join(os.Chmod(at("a"), 0o644), os.Chmod(at("c"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(at("c"), at("l")); err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{at("b"), at("l"), at("none")} {
+		if err := Copy(at("a"), to, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		wantFile(t, to, "new", 0o644)
+	}
+	wantFile(t, at("c"), "linked", 0o644)
+	if err := Copy(at("missing"), at("b"), 0o644); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}

@@ -105,12 +105,15 @@ type Deferred struct {
 	Until   time.Time `json:"until,omitzero"` // the latest, where one is known
 }
 
-// Denied is a release that is not tried again unless a person says so.
+// Denied is a release that is not tried again before Until, or, where that is
+// zero, unless a person says so.
 type Denied struct {
 	Hash    string    `json:"hash"`
 	Version string    `json:"version"`
 	Why     string    `json:"why"` // a class and a short text, no evidence
 	Time    time.Time `json:"time"`
+	Until   time.Time `json:"until,omitzero"`    // set where the machine may be at fault
+	Strikes int       `json:"strikes,omitempty"` // failures of which one more is its own fault
 }
 
 // Answer is what became of a request.

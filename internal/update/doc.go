@@ -8,6 +8,7 @@
 //	judge      judge.go     rules: bytes and a time in, a verdict out
 //	stage      stage.go     fetched through a pipe, hashed, on the disk, read again
 //	qualify    walk.go      the new supervisor proves that it can update
+//	again      walk.go      the repository is asked once more: is it still wanted?
 //	exchange   exchange.go  intent in the journal, one system call
 //	trial      trial.go     in a new process: a short look, a cold start, the window
 //	commit or revert        the journal, or the exchange again
@@ -17,6 +18,10 @@
 // after it there are four who undo a bad release: Run (the trial failed), Open
 // (it was started too often), the rescue job (it gives no sign of life), and
 // the next Open (one of them was cut off).
+//
+// What a release did is held against it for good. What the machine may have done
+// (Failure.Doubt) is for an hour, and the second time for good; what the machine
+// did (an error of Trial, Stumble) for a while, and never for good.
 //
 // Beside the live bundle lies one other (sight.go): what is staged, and from the
 // exchange on what was replaced, until the next release needs the room.

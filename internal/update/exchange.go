@@ -63,7 +63,7 @@ func (u *Updater) armRescue(ctx context.Context) error {
 	if err = errors.Join(err, durable.RemoveAll(u.cfg.seenFile())); err != nil {
 		return err
 	}
-	if err := linkOrCopy(bundle.Layout(u.cfg.Live).Program("supervisor"), u.cfg.rescueProgram(), 0o755); err != nil {
+	if err := durable.Copy(bundle.Layout(u.cfg.Live).Program("supervisor"), u.cfg.rescueProgram(), 0o755); err != nil {
 		return fmt.Errorf("the rescue job's program: %w", err)
 	}
 	return u.env.Rescue(ctx, true)
@@ -77,7 +77,7 @@ func (u *Updater) disarmRescue(ctx context.Context) error {
 var errNoWayBack = errors.New("nothing to go back to")
 
 // revert goes back to the retained bundle, read again before.
-func (u *Updater) revert(why string) error {
+func (u *Updater) revert(why string, b blame) error {
 	u.phase(status.Reverting)
 	return u.cfg.journal().locked(func() error {
 		if u.sight.beside = inspect(u.cfg.beside(), u.vouched); u.sight.beside.unreadable() {
@@ -86,25 +86,23 @@ func (u *Updater) revert(why string) error {
 		if !u.retained() {
 			return errNoWayBack
 		}
-		return u.exchangeBackLocked(why, true)
+		return u.exchangeBackLocked(why, b)
 	})
 }
 
 // exchangeBackLocked puts the other bundle into the live place: intent first.
-// What lay there before is denied where it is at fault; if it is damaged, the
+// What lay there before is denied where it is to blame; if it is damaged, the
 // journal says what it was. A full disk that cannot hold the intent stops
 // nothing: what lies there says enough.
-func (u *Updater) exchangeBackLocked(why string, fault bool) error {
+func (u *Updater) exchangeBackLocked(why string, b blame) error {
 	live := u.sight.live
 	err := u.changeLocked(func(r *record) {
 		to, version := r.To, r.ToVersion
 		r.begin(Reverted, why, u.sight.beside, live, cmp.Or(u.asked, r.Asked))
-		if fault && live.seal == nil {
+		if b != nobodys && live.seal == nil {
 			r.To, r.ToVersion = to, version
 		}
-		if fault {
-			r.deny(why)
-		}
+		r.deny(why, b)
 	})
 	if errors.Is(err, ErrHandOver) || errors.Is(err, errUnread) { // it may be undone already
 		return err

@@ -64,7 +64,8 @@ type record struct {
 	To          string          `json:"to,omitempty"`   // and by what
 	FromVersion string          `json:"from_version,omitempty"`
 	ToVersion   string          `json:"to_version,omitempty"`
-	Attempts    int             `json:"attempts,omitempty"` // starts of the supervisor of To since the last planned one, but for those that an orderly stop or a reboot ended
+	Attempts    int             `json:"attempts,omitempty"` // starts of the supervisor of To since the last planned one, but for those that an orderly stop, a reboot or the machine's fault ended
+	Faults      int             `json:"faults,omitempty"`   // starts that the machine's fault ended, during this trial
 	Cold        coldness        `json:"cold,omitempty"`
 	Stamp       uint64          `json:"stamp,omitempty"`     // goes on while the supervisor of To does; never goes back
 	Boot        string          `json:"boot,omitempty"`      // in which To was started last, or put in place
@@ -78,7 +79,7 @@ type record struct {
 
 // settle forgets how the release on its way is doing, and who asked for it.
 func (r *record) settle(s State, why string) {
-	r.State, r.Reason, r.Attempts, r.Cold, r.Asked = s, pipe.Clip(why), 0, warm, ""
+	r.State, r.Reason, r.Attempts, r.Faults, r.Cold, r.Asked = s, pipe.Clip(why), 0, 0, warm, ""
 }
 
 // begin writes down what is to replace what, and who asked for it.
@@ -88,23 +89,70 @@ func (r *record) begin(s State, why string, from, to place, asked string) {
 	r.Asked = asked
 }
 
-// maxDenied bounds the deny list; the oldest is forgotten first.
-const maxDenied = 64
+// A blame says whose fault it is that a release is undone.
+type blame int
 
-// deny remembers that To is not to be tried again.
-func (r *record) deny(why string) {
-	if r.To != "" && r.denial(r.To) == "" {
-		r.Denied = append(r.Denied, status.Denied{Hash: r.To, Version: pipe.Clip(r.ToVersion), Why: pipe.Clip(why), Time: time.Now().UTC()})
+const (
+	nobodys  blame = iota // it may be tried again
+	machines              // it may, after a while
+	doubtful              // the machine's, perhaps: after a while, once
+	its                   // it may not, unless a person says so
+)
+
+// Bounds of the deny list. An older program, which knows of no doubt, denies what
+// is on it for good.
+const (
+	maxDenied = 64        // the oldest is forgotten first
+	doubtFor  = time.Hour // the first time; each time for twice as long, up to the longest
+	maxDoubt  = 24 * time.Hour
+)
+
+// deny remembers that To is not to be tried again, or not for a while.
+func (r *record) deny(why string, b blame) {
+	before, again := r.denied(r.To)
+	if r.To == "" || b == nobodys || again && before.Until.IsZero() {
+		return
 	}
+	d := status.Denied{
+		Hash: r.To, Version: pipe.Clip(r.ToVersion), Why: pipe.Clip(why), Time: time.Now().UTC(), Strikes: before.Strikes,
+	}
+	if b == doubtful {
+		d.Strikes++
+	}
+	if b == machines || b == doubtful && d.Strikes == 1 {
+		d.Until = d.Time.Add(min(max(doubtFor, 2*before.Until.Sub(before.Time)), maxDoubt))
+	}
+	r.forgive(r.To)
+	r.Denied = append(r.Denied, d)
 	r.Denied = r.Denied[max(0, len(r.Denied)-maxDenied):]
 }
 
-// denial answers why the release with this hash is not to be tried; empty: it may be.
-func (r record) denial(hash string) string {
-	if i := slices.IndexFunc(r.Denied, func(d status.Denied) bool { return d.Hash == hash }); i >= 0 {
-		return cmp.Or(r.Denied[i].Why, "it failed")
+// forgive forgets what is held against a release.
+func (r *record) forgive(hash string) {
+	r.Denied = slices.DeleteFunc(r.Denied, func(d status.Denied) bool { return d.Hash == hash })
+}
+
+// denied answers what is held against a release.
+func (r record) denied(hash string) (d status.Denied, yes bool) {
+	i := slices.IndexFunc(r.Denied, func(d status.Denied) bool { return d.Hash == hash })
+	if i < 0 {
+		return d, false
 	}
-	return ""
+	return r.Denied[i], true
+}
+
+// denial answers why the release with this hash is not to be tried now; empty: it
+// may be. A clock that was set back ends a doubt.
+func (r record) denial(hash string) string {
+	d, yes := r.denied(hash)
+	now := time.Now()
+	switch {
+	case !yes || !d.Until.IsZero() && (now.Before(d.Time) || !now.Before(d.Until)):
+		return ""
+	case d.Until.IsZero():
+		return cmp.Or(d.Why, "it failed")
+	}
+	return fmt.Sprintf("until %s: %s", d.Until.UTC().Format(time.DateTime), d.Why)
 }
 
 // A journal is a directory with two slots. The record of generation n lies in
@@ -117,8 +165,10 @@ func (j journal) slot(n uint64) string {
 	return filepath.Join(string(j), fmt.Sprintf("journal.%d", n%2))
 }
 
+func (j journal) lock() string { return filepath.Join(string(j), "lock") }
+
 func (j journal) locked(do func() error) error {
-	lock, err := durable.Lock(filepath.Join(string(j), "lock"))
+	lock, err := durable.Lock(j.lock())
 	if err != nil {
 		return err
 	}

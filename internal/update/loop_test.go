@@ -446,7 +446,7 @@ func TestTextsAreBounded(t *testing.T) {
 	bad := strings.Repeat("<\"\x00\n\u2028é>&\\", 1000)
 	for i := range maxDenied + 1 {
 		u.rec.To, u.rec.ToVersion = hashed(fmt.Sprint(i)), bad[:64]
-		u.rec.deny(bad)
+		u.rec.deny(bad, its)
 		u.answer("20260102T030405.000000006Z-abcdefgh", bad, nil)
 		u.answer("20260102T030405.000000006Z-abcdefgh", "", errors.New(bad))
 	}

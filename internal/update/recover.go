@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"portward/internal/durable"
+	"portward/internal/update/pipe"
 )
 
 // An action is what recovery does.
@@ -35,7 +36,7 @@ func decide(r record, s sight, attempts int) action {
 		return undo
 	case live == r.To && r.State == Reverted:
 		return keep
-	case live == r.To && r.State.inFlight() && back && r.Attempts >= attempts:
+	case live == r.To && r.State.inFlight() && back && (r.Attempts >= attempts || r.Faults >= maxFaults):
 		return undo
 	case live == r.To && r.State.inFlight():
 		return try
@@ -70,19 +71,25 @@ func (u *Updater) recoverLocked() (err error) {
 	u.onTrial = act == try
 	live, was := u.sight.live, u.rec.State
 	switch {
-	case act == mend: // on trial, a release answers for what became of it
-		return u.exchangeBackLocked("the installed bundle was damaged: "+live.err.Error(), was.inFlight() && u.sight.holds(u.rec.From))
+	case act == mend:
+		b := nobodys
+		if was.inFlight() && u.sight.holds(u.rec.From) {
+			b = its // on trial, a release answers for what became of it
+		}
+		return u.exchangeBackLocked("the installed bundle was damaged: "+live.err.Error(), b)
 	case act == undo && was == Reverted:
-		return u.exchangeBackLocked(u.rec.Reason, true)
+		return u.exchangeBackLocked(u.rec.Reason, nobodys) // it was said with the intent
+	case act == undo && meant.Attempts < u.cfg.Attempts:
+		return u.exchangeBackLocked("the machine: "+u.rec.Reason, machines)
 	case act == undo:
-		return u.exchangeBackLocked("crash: its supervisor was started too often without passing", true)
+		return u.exchangeBackLocked("crash: its supervisor was started too often without passing", its)
 	}
 	err = u.changeLocked(func(r *record) {
 		switch {
 		case act == try:
 			r.countStart(meant.Attempts+1, u.cfg.Boot)
 		case act == undone:
-			r.deny("it was undone")
+			r.deny("it was undone", its)
 			r.settle(Reverted, "it was undone")
 		case act == keep:
 			r.settle(Committed, r.Reason+"; there was nothing to go back to")
@@ -109,3 +116,23 @@ func (r *record) countStart(attempts int, boot string) {
 
 // uncount: the latest start ended for no fault of the release.
 func (r *record) uncount() { r.Attempts = max(0, r.Attempts-1) }
+
+// maxFaults is how many starts the machine may end until a release goes back, to
+// be tried again later: meanwhile it serves nobody well.
+const maxFaults = 5
+
+// stumble: the machine ended the latest start.
+func (r *record) stumble(why error) {
+	r.uncount()
+	r.Faults, r.Reason = r.Faults+1, pipe.Clip(why.Error())
+}
+
+// Stumble says that this process ends for the machine's fault, before Run: what
+// is on trial does not answer for it.
+func (u *Updater) Stumble(why error) {
+	u.change(func(r *record) {
+		if r.State == OnTrial {
+			r.stumble(why)
+		}
+	})
+}

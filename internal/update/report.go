@@ -55,6 +55,12 @@ func (u *Updater) report() {
 	p, live := u.pay, u.sight.live
 	p.State, p.Version, p.Hash, p.Channel = status.Installed, live.version(), live.hash, u.cfg.Channel
 	p.Denied = u.rec.Denied
+	if u.cfg.Repo {
+		warnings := u.trust.Warnings(time.Now())
+		for _, w := range warnings[:min(len(warnings), maxTold)] {
+			p.Warnings = append(p.Warnings, pipe.Clip(w))
+		}
+	}
 	if u.retained() {
 		p.Previous = u.sight.beside.version()
 	}

@@ -19,6 +19,9 @@ import (
 const (
 	startPause = 3 * time.Second // before the first check, so that a start disturbs nobody
 	retryPause = 5 * time.Second // between attempts to write what has to be written
+
+	reportEvery = time.Hour // what is derived from the time is told anew, whoever can be reached
+	checkWithin = time.Hour // a check, download and all; the next one goes on where it ended
 )
 
 // An Updater owns the installed bundle and the journal. Ask and Lease may be
@@ -94,25 +97,23 @@ func (u *Updater) Run(ctx context.Context) (err error) {
 	if u.plan(min(startPause, u.cfg.Every)); !u.hasPayload() {
 		u.plan(0) // who has nothing to run does not wait
 	}
-	timer := time.NewTimer(time.Until(u.pay.Next))
+	timer := time.NewTimer(u.nextLook())
 	defer timer.Stop()
 	for {
-		due := timer.C
-		if !u.cfg.Repo {
-			due = nil
-		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-due:
-			err = u.serve(ctx, Request{Op: "update"})
+		case <-timer.C:
+			if u.report(); u.nextLook() <= 0 {
+				err = u.serve(ctx, Request{Op: "update"})
+			}
 		case <-u.inbox.wake:
 			err = u.wake(ctx)
 		}
 		if errors.Is(err, ErrHandOver) || ctx.Err() != nil {
 			return err
 		}
-		timer.Reset(time.Until(u.pay.Next))
+		timer.Reset(u.nextLook())
 	}
 }
 
@@ -152,7 +153,8 @@ func (u *Updater) wake(ctx context.Context) error {
 var errAskAgain = errors.New("the supervisor ended before it came to this; ask again")
 
 // leave is the end of Run. It answers who would wait for ever, here and by the
-// next process, and does not hold an orderly stop against a release on trial.
+// next process, and holds neither an orderly stop nor what was the machine's fault
+// against a release on trial.
 func (u *Updater) leave(ctx context.Context, end error) {
 	var ids []string
 	for r, ok := u.inbox.next(); ok && len(ids) < maxTold; r, ok = u.inbox.next() {
@@ -160,8 +162,12 @@ func (u *Updater) leave(ctx context.Context, end error) {
 		u.answer(r.ID, "", errAskAgain)
 	}
 	u.change(func(r *record) {
-		if r.Unserved = ids; ctx.Err() != nil && u.onTrial && !errors.Is(end, ErrHandOver) {
+		switch r.Unserved = ids; {
+		case r.State != OnTrial || end == nil || errors.Is(end, ErrHandOver):
+		case ctx.Err() != nil:
 			r.uncount()
+		default:
+			r.stumble(end)
 		}
 	})
 	u.report()
@@ -190,7 +196,7 @@ func (u *Updater) do(ctx context.Context, r Request) (string, error) {
 		if old := u.sight.beside.seal; old != nil && !old.Has("netchild") {
 			return "", fmt.Errorf("%w: before this release there was no payload", errNoWayBack)
 		}
-		return "", u.revert("rolled back by a person")
+		return "", u.revert("rolled back by a person", its)
 	case "unblock":
 		return u.unblock(r.Arg)
 	}
@@ -205,17 +211,22 @@ func (u *Updater) look(ctx context.Context, r Request) (string, error) {
 	case !u.cfg.Repo:
 		return "", errors.New("there is no repository to look at")
 	}
-	checking, stop := u.inbox.interruptible(ctx)
+	asked, stop := u.inbox.interruptible(ctx)
 	defer stop()
+	checking, end := context.WithTimeout(asked, checkWithin)
+	defer end()
 	text, err := u.check(checking, r)
 	switch {
 	case err == nil || errors.Is(err, ErrHandOver):
 		u.pay.Error = ""
 		u.cfg.Backoff.Reset()
 		u.plan(u.cfg.Every)
-	case checking.Err() != nil: // a more urgent request, or the end
+	case asked.Err() != nil: // a more urgent request, or the end
 		u.plan(startPause)
 	default:
+		if checking.Err() != nil {
+			err = fmt.Errorf("not done after %v: %w", checkWithin, err)
+		}
 		u.pay.Error = err.Error()
 		u.plan(min(u.cfg.Backoff.NextBackOff(), u.cfg.Every))
 	}
@@ -250,6 +261,14 @@ func (u *Updater) plan(d time.Duration) {
 	if u.cfg.Repo {
 		u.pay.Next = time.Now().Add(d + time.Duration((rand.Float64()-0.5)*float64(d)/5))
 	}
+}
+
+// nextLook is how long nothing happens by itself.
+func (u *Updater) nextLook() time.Duration {
+	if !u.cfg.Repo {
+		return reportEvery
+	}
+	return min(time.Until(u.pay.Next), reportEvery)
 }
 
 // persist changes the journal, for as long as it takes: who goes on without

@@ -31,23 +31,26 @@ type scene struct {
 	cfg Config
 	rel Release
 
-	mu       sync.Mutex
-	offered  *bundle.Seal
-	from     string // the directory of the offered bundle
-	pay      status.Payload
-	rescue   bool
-	stops    int
-	fetches  int
-	asked    []string // contents that were fetched
-	qualify  error
-	trial    func(ctx context.Context, s TrialStep) error
-	corrupt  map[string]int // content -> how many times it comes wrong
-	expired  error
-	offline  error
-	vouchNot bool
-	vouchErr error
-	warnings []string
-	onReport func(status.Payload)
+	mu        sync.Mutex
+	offered   *bundle.Seal
+	from      string // the directory of the offered bundle
+	pay       status.Payload
+	rescue    bool
+	stops     int
+	fetches   int
+	asked     []string // contents that were fetched
+	qualify   error
+	trial     func(ctx context.Context, s TrialStep) error
+	corrupt   map[string]int // content -> how many times it comes wrong
+	expired   error
+	offline   error
+	behind    bool // what it could not fetch is known to be there
+	refreshes int
+	onRefresh func(n int)
+	vouchNot  bool
+	vouchErr  error
+	warnings  []string
+	onReport  func(status.Payload)
 }
 
 func newScene(t testing.TB, version string) *scene {
@@ -140,7 +143,11 @@ func (s *scene) env() Env {
 }
 
 func (s *scene) Refresh(time.Time, func(string, int64, string) ([]byte, error)) (bool, error) {
-	return true, s.offline
+	s.refreshes++
+	if s.onRefresh != nil {
+		s.onRefresh(s.refreshes)
+	}
+	return s.offline == nil || s.behind, s.offline
 }
 
 func (s *scene) Target(name string) (pipe.Target, bool) {
@@ -163,8 +170,13 @@ func (s *scene) Vouches(_, _ []byte) error {
 	return s.vouchErr
 }
 
-func (s *scene) Warnings(time.Time) []string { return s.warnings }
-func (s *scene) Expired(time.Time) error     { return s.expired }
+func (s *scene) Expired(time.Time) error { return s.expired }
+
+func (s *scene) Warnings(time.Time) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.warnings
+}
 
 func (s *scene) Get(name string, _ int64, _ string) ([]byte, error) {
 	if want := "targets/stable/test-cpu/" + s.offered.Hash() + ".seal.json"; name != want {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -32,7 +31,8 @@ func (u *Updater) stage(ctx context.Context, c *pipe.Client, o offer) error {
 	if err != nil {
 		return err
 	}
-	if err := closeBundle(dir, o.seal, u.trust); err != nil {
+	root, targets := u.trust.Vouch()
+	if err := bundle.Finish(dir, o.seal, root, targets); err != nil {
 		return errors.Join(err, durable.RemoveAll(dir)) // what once failed to be synced reads well and is not on the disk
 	}
 	p := inspect(dir, u.vouchedAnew)
@@ -78,47 +78,12 @@ func reuse(e bundle.Entry, from, to string) (bool, error) {
 	switch {
 	case e.Type == bundle.Dir:
 		return true, errors.Join(durable.MkdirAll(to, 0o755), durable.Sweep(to))
-	case has(to, e):
+	case e.LiesAt(to):
 		return true, nil
-	case !has(from, e):
+	case !e.LiesAt(from):
 		return false, nil
 	}
-	return true, linkOrCopy(from, to, modeOf(e))
-}
-
-// has says whether what lies at path may stand in a bundle for e: every byte,
-// owner, mode and attribute.
-func has(path string, e bundle.Entry) bool {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	return e.Matches(f) == nil
-}
-
-// linkOrCopy makes to the same file as from, whatever it was.
-func linkOrCopy(from, to string, mode fs.FileMode) error {
-	if err := durable.RemoveAll(to); err != nil {
-		return err
-	}
-	err := durable.Link(from, to)
-	if !errors.Is(err, errors.ErrUnsupported) {
-		return err
-	}
-	f, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return durable.WriteFrom(to, f, mode)
-}
-
-func modeOf(e bundle.Entry) fs.FileMode {
-	if e.Mode == "0644" {
-		return 0o644
-	}
-	return 0o755
+	return true, durable.Copy(from, to, e.FileMode())
 }
 
 // fetch gets what is missing through the fetcher, which may patch it together
@@ -139,7 +104,8 @@ func (u *Updater) fetch(ctx context.Context, c *pipe.Client, o offer, dir string
 	}
 	plan, err := c.Prepare(want)
 	if err == nil {
-		err = u.checkSpace(need + plan.Scratch)
+		need += plan.Scratch
+		err = durable.WantFree(u.cfg.Dir, uint64(need+need/10))
 	}
 	var before, moved int64
 	told := func(n, _ int64) {
@@ -174,45 +140,9 @@ func fetchFile(c *pipe.Client, e bundle.Entry, path string, whole bool, told fun
 	}
 	h := sha256.New()
 	err = c.File(pipe.File{SHA256: e.SHA256, Size: e.Size}, whole, io.MultiWriter(f, h), told)
-	err = errors.Join(err, f.Chmod(modeOf(e)), f.Close())
+	err = errors.Join(err, f.Chmod(e.FileMode()), f.Close())
 	if got := hex.EncodeToString(h.Sum(nil)); err == nil && got != e.SHA256 {
 		err = fmt.Errorf("%w: the SHA-256 is %s", pipe.ErrCorrupt, got)
 	}
 	return err
-}
-
-// checkSpace wants a tenth more than what is needed.
-func (u *Updater) checkSpace(need int64) error {
-	free, err := durable.Free(u.cfg.Dir)
-	if errors.Is(err, errors.ErrUnsupported) {
-		return nil
-	}
-	if want := uint64(need + need/10); err == nil && free < want {
-		err = fmt.Errorf("%w: %d MB are free, %d MB are needed", syscall.ENOSPC, free>>20, want>>20+1)
-	}
-	return err
-}
-
-// closeBundle adds the seal and who vouches for it, and puts all of the bundle
-// at dir on the disk.
-func closeBundle(dir string, seal *bundle.Seal, trust Trust) error {
-	layout := bundle.Layout(dir)
-	root, targets := trust.Vouch()
-	data, err := seal.Bytes()
-	if err == nil {
-		err = errors.Join(durable.MkdirAll(layout.Tuf(), 0o755), durable.Sweep(layout.Tuf()))
-	}
-	for path, data := range map[string][]byte{
-		filepath.Join(layout.Tuf(), "root.json"):    root,
-		filepath.Join(layout.Tuf(), "targets.json"): targets,
-		layout.Seal(): data,
-	} {
-		if err == nil {
-			err = durable.Write(path, data, 0o644)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	return durable.SyncTree(dir)
 }

@@ -50,7 +50,7 @@ func (u *Updater) trial(ctx context.Context) error {
 	case over != nil:
 		return over
 	case errors.As(err, &failure):
-		return u.fail(ctx, failure.Error())
+		return u.fail(ctx, failure)
 	case watching.Err() != nil:
 		return ctx.Err()
 	case err != nil:
@@ -89,17 +89,21 @@ func (u *Updater) coldStart(ctx context.Context) error {
 
 // fail goes back. Where there is no way back the release stays, and its faults
 // with it.
-func (u *Updater) fail(ctx context.Context, why string) error {
-	err := u.revert(why)
+func (u *Updater) fail(ctx context.Context, f *Failure) error {
+	b := its
+	if f.Doubt {
+		b = doubtful
+	}
+	err := u.revert(f.Error(), b)
 	if !errors.Is(err, errNoWayBack) {
 		return err
 	}
-	u.pay.Error = why + "; " + err.Error()
+	u.pay.Error = f.Error() + "; " + err.Error()
 	return u.commit(ctx, u.pay.Error)
 }
 
 func (u *Updater) commit(ctx context.Context, why string) error {
-	err := u.persist(ctx, func(r *record) { r.settle(Committed, why) })
+	err := u.persist(ctx, func(r *record) { r.settle(Committed, why); r.forgive(r.To) })
 	u.onTrial = err != nil
 	return err
 }

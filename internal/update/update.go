@@ -50,7 +50,7 @@ type Env struct {
 	// Dir/rescue/supervisor. Both may be asked for twice.
 	Rescue func(ctx context.Context, on bool) error
 	// Trial watches the live bundle. Nil means healthy; a *Failure in the error
-	// is the release's fault, any other error is nobody's and ends Run.
+	// is the release's fault, any other error is the machine's and ends Run.
 	Trial func(ctx context.Context, step TrialStep) error
 	// Stop ends all processes of the bundle but this one. Demand starts them
 	// again.
@@ -70,6 +70,7 @@ type TrialStep struct {
 type Failure struct {
 	Class string // "crash", "hang/deadlock", "never-ready", "start-failed", "probe"
 	Text  string // for people
+	Doubt bool   // the machine may have done it: on trial, only the second one denies
 }
 
 func (f *Failure) Error() string { return f.Class + ": " + f.Text }

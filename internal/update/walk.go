@@ -1,6 +1,7 @@
 package update
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -48,7 +49,7 @@ func (u *Updater) check(ctx context.Context, r Request) (string, error) {
 	case err != nil || v == nothing || v == wait || r.Op == "check":
 		return text, err
 	case v == goBack:
-		return "", u.revert(text)
+		return "", u.revert(text, its)
 	}
 	text, err = u.take(ctx, c, o, r.Op == "force")
 	if errors.Is(err, errInUse) {
@@ -64,16 +65,15 @@ func (u *Updater) check(ctx context.Context, r Request) (string, error) {
 // small request.
 func (u *Updater) offered(c *pipe.Client) (o offer, err error) {
 	now := time.Now()
-	_, err = u.trust.Refresh(now, c.Get)
-	warnings := u.trust.Warnings(now)
-	u.pay.Warnings = nil
-	for _, w := range warnings[:min(len(warnings), maxTold)] {
-		u.pay.Warnings = append(u.pay.Warnings, pipe.Clip(w))
-	}
-	if err != nil {
+	if _, err = u.trust.Refresh(now, c.Get); err != nil {
 		return o, err
 	}
 	u.pay.Checked = now
+	return u.held()
+}
+
+// held answers what the metadata that is held offers.
+func (u *Updater) held() (o offer, err error) {
 	var known bool
 	if o.target, known = u.trust.Target(SealName(u.cfg.Channel, u.cfg.Platform)); !known {
 		return o, fmt.Errorf("the repository has nothing for %s on channel %s", u.cfg.Platform, u.cfg.Channel)
@@ -138,10 +138,30 @@ func (u *Updater) take(ctx context.Context, c *pipe.Client, o offer, forced bool
 	if err := u.env.Qualify(ctx, u.cfg.beside()); err != nil {
 		return "", u.refuse(err)
 	}
-	if v, why, err := u.judge(o, forced); v != take || err != nil {
+	latest, err := u.again(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	switch v, why, err := u.judge(latest, forced); {
+	case v != take || err != nil:
 		return why, err
+	case latest.hash() != o.hash():
+		return "", fmt.Errorf("the repository has %s by now", latest.release.Version)
 	}
 	return "", u.exchange(ctx)
+}
+
+// again is the last look before the exchange: what was taken an hour ago may be
+// recalled or expired. A repository that cannot be reached now stops nothing: what
+// is held is looked at, unless it is known to be behind.
+func (u *Updater) again(ctx context.Context, c *pipe.Client) (offer, error) {
+	if changed, err := u.trust.Refresh(time.Now(), c.Get); err != nil && changed {
+		return offer{}, err
+	}
+	if err := cmp.Or(ctx.Err(), u.trust.Expired(time.Now())); err != nil {
+		return offer{}, err
+	}
+	return u.held()
 }
 
 // vacate makes room beside the live bundle. Who still runs from there holds the
@@ -176,7 +196,7 @@ func (o *offer) fetchSeal(c *pipe.Client) error {
 // refuse denies a release that cannot even qualify.
 func (u *Updater) refuse(err error) error {
 	if f := (*Failure)(nil); errors.As(err, &f) {
-		err = errors.Join(err, u.change(func(r *record) { r.deny(f.Error()); r.settle(Idle, "") }))
+		err = errors.Join(err, u.change(func(r *record) { r.deny(f.Error(), its); r.settle(Idle, "") }))
 		u.tidy() // what is staged is not wanted any more
 	}
 	return err

@@ -70,7 +70,7 @@ func TestFailingIsUndone(t *testing.T) {
 		bad := s.offer("2.0.0").Hash()
 		s.trial = func(_ context.Context, step TrialStep) error {
 			if step.First == first {
-				return &Failure{"crash", "it fell over"}
+				return &Failure{Class: "crash", Text: "it fell over"}
 			}
 			return nil
 		}
@@ -154,7 +154,7 @@ func TestQualify(t *testing.T) {
 	for _, q := range []struct {
 		err    error
 		denied int
-	}{{errors.New("no memory"), 0}, {&Failure{"start-failed", "no such interpreter"}, 1}} {
+	}{{errors.New("no memory"), 0}, {&Failure{Class: "start-failed", Text: "no such interpreter"}, 1}} {
 		s := newScene(t, "1.0.0")
 		s.offer("2.0.0")
 		s.qualify = q.err
@@ -439,7 +439,7 @@ func TestNoWayBack(t *testing.T) {
 	if err := os.Remove(bundle.Layout(s.cfg.beside()).Program("netchild")); err != nil {
 		t.Fatal(err)
 	}
-	s.trial = func(context.Context, TrialStep) error { return &Failure{"crash", "it fell over"} }
+	s.trial = func(context.Context, TrialStep) error { return &Failure{Class: "crash", Text: "it fell over"} }
 	u := s.settle()
 	s.lives("2.0.0")
 	if u.rec.State != Committed || s.pay.Error == "" {
@@ -468,7 +468,7 @@ func TestSeed(t *testing.T) {
 	if err := s.check(u, "update"); !errors.Is(err, ErrHandOver) {
 		t.Fatal(err)
 	}
-	s.trial = func(context.Context, TrialStep) error { return &Failure{"never-ready", "x"} }
+	s.trial = func(context.Context, TrialStep) error { return &Failure{Class: "never-ready", Text: "x"} }
 	s.settle()
 	if s.pay.State != status.NoPayload || len(s.pay.Denied) != 1 {
 		t.Errorf("a failed first install did not go back to the seed: %+v", s.pay)

@@ -14,24 +14,6 @@ import (
 	"portward/internal/update/pipe"
 )
 
-// A stored file is immutable and named by its hash. It is checked by pieces of
-// step bytes; a short one is one piece.
-type stored struct {
-	hash   string
-	size   int64
-	step   int64
-	pieces []string
-}
-
-func (b Blob) stored() stored {
-	if len(b.Pieces) > 0 {
-		return stored{b.SHA256, b.Size, PieceSize, b.Pieces}
-	}
-	return stored{b.SHA256, b.Size, max(b.Size, 1), []string{b.SHA256}}
-}
-
-func (d Delta) stored() stored { return stored{d.SHA256, d.Size, max(d.Size, 1), []string{d.SHA256}} }
-
 // A part is what of a stored file is here, and goes on where an earlier process
 // was killed. Its owner closes it.
 type part struct {
@@ -40,6 +22,7 @@ type part struct {
 	file  *os.File
 	at    int64     // what is here; all pieces before the one it is in are right
 	end   int64     // how far it shall go
+	far   int64     // where it was when all tries were available
 	piece hash.Hash // of that piece so far
 	etag  string    // strong, or empty
 	fresh bool      // past all caches: an answer was wrong before
@@ -81,7 +64,7 @@ func (f *Fetcher) tryPart(s stored) (*part, error) {
 	if etag := string(f.cache.read(s.hash+etagSuffix, 512)); p.at > 0 && isStrong(etag) {
 		p.etag = etag
 	}
-	p.began = p.at
+	p.began, p.far = p.at, p.at
 	return p, nil
 }
 
@@ -125,7 +108,7 @@ func (p *part) add(b []byte) (right bool) {
 func (f *Fetcher) fetch(s stored, told func(done, total int64)) error {
 	err := f.complete(s, told)
 	if errors.Is(err, pipe.ErrNoSpace) {
-		f.cache.sweep(func(string) bool { return false })
+		f.cache.sweep(nil)
 	}
 	return err
 }
@@ -139,6 +122,9 @@ func (f *Fetcher) complete(s stored, told func(done, total int64)) error {
 		return err
 	}
 	defer p.file.Close()
+	if err := f.checkRoom(p.end - p.at); err != nil {
+		return err
+	}
 	p.told = told
 	for p.at < p.end {
 		err := f.ask("b/"+s.hash, p.head, p.take)
@@ -169,13 +155,26 @@ func (p *part) head(h http.Header) {
 	}
 }
 
-// take reads an answer to the part's end.
+// take reads an answer to the part's end. An answer that breaks is progress only
+// where it got further than all before: one may begin at the beginning again.
 func (p *part) take(resp *http.Response) error {
-	if err := p.begin(resp); err != nil {
-		return err
+	err := p.begin(resp)
+	if err == nil {
+		err = p.read(resp)
 	}
+	var broken *passing
+	if errors.As(err, &broken) && p.at >= p.far+leap {
+		p.far, broken.on = p.at, true
+	}
+	return err
+}
+
+func (p *part) read(resp *http.Response) error {
 	for buf := make([]byte, chunk); p.at < p.end; {
 		n, err := resp.Body.Read(buf[:min(chunk, p.pieceEnd()-p.at)])
+		if err := p.count(n); err != nil {
+			return err
+		}
 		if _, err := p.file.WriteAt(buf[:n], p.at); err != nil {
 			return noSpace(err)
 		}
@@ -194,6 +193,16 @@ func (p *part) take(resp *http.Response) error {
 		case err != nil:
 			return err
 		}
+	}
+	return nil
+}
+
+// count gives a stored file up when all that came for it could have made two of
+// it: one that is wrong on the way and one past all caches.
+func (p *part) count(n int) error {
+	p.f.came[p.of.hash] += int64(n)
+	if came := p.f.came[p.of.hash]; came > 2*p.of.size+leap {
+		return fmt.Errorf("%w: %d bytes came for a file of %d, and not all of it", pipe.ErrOffline, came, p.of.size)
 	}
 	return nil
 }
@@ -259,7 +268,7 @@ func (p *part) again(end int64) error {
 	if p.fresh {
 		return fmt.Errorf("%w, twice", pipe.ErrCorrupt)
 	}
-	q := &part{f: p.f, of: p.of, file: p.file, at: p.at, end: end, piece: sha256.New(), fresh: true}
+	q := &part{f: p.f, of: p.of, file: p.file, at: p.at, far: p.at, end: end, piece: sha256.New(), fresh: true}
 	err := p.f.ask("b/"+p.of.hash, q.head, q.take)
 	switch {
 	case err == nil:

@@ -313,7 +313,7 @@ func TestPlanAfterKill(t *testing.T) {
 }
 
 // Rule: whatever lies in the place of a part, the content comes; right bytes at
-// its beginning are kept.
+// its beginning are kept, unless there are more than were signed.
 func TestSpoiltPart(t *testing.T) {
 	content := large()
 	for name, c := range map[string]struct {
@@ -321,7 +321,7 @@ func TestSpoiltPart(t *testing.T) {
 		most int
 	}{
 		"empty":          {func(p string) { os.WriteFile(p, nil, 0o600) }, len(content)},
-		"too long":       {func(p string) { os.WriteFile(p, append(bytes.Clone(content), 1), 0o600) }, 0},
+		"too long":       {func(p string) { os.WriteFile(p, append(bytes.Clone(content), 1), 0o600) }, len(content)},
 		"zeros":          {func(p string) { os.WriteFile(p, make([]byte, 5<<20), 0o600) }, len(content)},
 		"flip in second": {func(p string) { os.WriteFile(p, flip(content, PieceSize+5), 0o600) }, len(content) - PieceSize},
 		"flip in last":   {func(p string) { os.WriteFile(p, flip(content, len(content)-1), 0o600) }, len(content) % PieceSize},

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"portward/internal/update/pipe"
 )
@@ -22,10 +23,14 @@ const (
 	timestampFile = "timestamp"
 	ticketsFile   = "tickets"
 	holdName      = "hold"
+	lockName      = "lock"
 	partSuffix    = ".part"
 	etagSuffix    = ".etag"
 	jsonSuffix    = ".json"
 	tempName      = ".tmp"
+
+	maxSeen        = 2 * pipe.MaxGet // bytes of timestampFile
+	maxTicketsFile = 256 << 10
 )
 
 // A cache is a directory of ours. Nothing in it is believed, so that nothing of
@@ -75,23 +80,61 @@ func (c *cache) write(name string, data []byte) error {
 	return noSpace(err)
 }
 
-// sweep removes what belongs to blobs and deliveries that are not kept.
-func (c *cache) sweep(keep func(hash string) bool) {
+// each walks over what is in the cache and removes what it is told to.
+func (c *cache) each(drop func(name string, info os.FileInfo) bool) {
 	dir, err := c.root.Open(".")
 	if err != nil {
 		return
 	}
 	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
-	for _, name := range names {
-		hash, suffix, _ := strings.Cut(name, ".")
-		switch "." + suffix {
-		case partSuffix, etagSuffix, jsonSuffix:
-			if !keep(hash) {
-				c.root.Remove(name)
+	for {
+		names, _ := dir.Readdirnames(1000)
+		for _, name := range names {
+			if info, err := c.root.Lstat(name); err == nil && drop(name, info) {
+				c.root.RemoveAll(name)
 			}
 		}
+		if len(names) == 0 {
+			return
+		}
 	}
+}
+
+// storedOf is whose a file of a blob or a delivery is; empty for other files.
+func storedOf(name string) (hash, suffix string) {
+	for _, suffix := range []string{partSuffix, etagSuffix, jsonSuffix} {
+		if hash, ok := strings.CutSuffix(name, suffix); ok && isHash(hash) {
+			return hash, suffix
+		}
+	}
+	return "", ""
+}
+
+// unusedFor is after how long nobody will go on with a download.
+const unusedFor = 7 * 24 * time.Hour
+
+// tidy leaves nothing but what fetchers keep, in their sizes, and of blobs what
+// is young: whoever comes back for them says so in Prepare.
+func (c *cache) tidy(now time.Time) {
+	most := map[string]int64{timestampFile: maxSeen, ticketsFile: maxTicketsFile, holdName: 64, lockName: 64}
+	c.each(func(name string, info os.FileInfo) bool {
+		if hash, _ := storedOf(name); hash != "" {
+			age := now.Sub(info.ModTime())
+			return !info.Mode().IsRegular() || age > unusedFor || age < -time.Hour
+		}
+		n, known := most[name]
+		return !known || !info.Mode().IsRegular() || info.Size() > n
+	})
+}
+
+// sweep removes what belongs to blobs and deliveries but those in kept, and of
+// these what is larger than it says there.
+func (c *cache) sweep(kept map[string]int64) {
+	c.each(func(name string, info os.FileInfo) bool {
+		hash, suffix := storedOf(name)
+		size, keep := kept[hash]
+		return hash != "" && (!keep || suffix != etagSuffix && info.Size() > size)
+	})
 }
 
 // drop removes a stored file.
@@ -143,7 +186,7 @@ type seen struct {
 func (f *Fetcher) timestamp(most int64, have string) ([]byte, error) {
 	at := f.repo.JoinPath(timestampName).String()
 	var last seen
-	if err := json.Unmarshal(f.cache.read(timestampFile, 2*pipe.MaxGet), &last); err != nil || last.URL != at || hashOf(last.Body) != have || !isETag(last.ETag) {
+	if err := json.Unmarshal(f.cache.read(timestampFile, maxSeen), &last); err != nil || last.URL != at || hashOf(last.Body) != have || !isETag(last.ETag) {
 		last = seen{}
 	}
 	a, err := f.small(timestampName, most, small{etag: last.ETag})
@@ -192,7 +235,7 @@ type ticket struct {
 
 func openTickets(c *cache) *tickets {
 	t := &tickets{cache: c, byKey: map[string]ticket{}}
-	if err := json.Unmarshal(c.read(ticketsFile, 256<<10), &t.byKey); err != nil || t.byKey == nil {
+	if err := json.Unmarshal(c.read(ticketsFile, maxTicketsFile), &t.byKey); err != nil || t.byKey == nil {
 		t.byKey = map[string]ticket{}
 	}
 	return t

@@ -8,9 +8,10 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -53,9 +54,12 @@ func confined(cfg Config, outside string) int {
 	told("writing into the cache", os.WriteFile(inside, []byte("#!/bin/sh\n"), 0o700), true)
 	told("a device in the cache", unix.Mkfifo(inside+"1", 0o600), false)
 	told("a link in the cache", os.Symlink("/", inside+"2"), false)
-	told("running from the cache", exec.Command(inside).Run(), false)
-	told("running a program", exec.Command("/bin/true").Run(), false)
-	told("running the bundle", exec.Command(filepath.Join(cfg.Live, "run")).Run(), false)
+	told("running from the cache", run(inside), false)
+	told("running a program", run("/bin/true"), false)
+	told("running the bundle", run(filepath.Join(cfg.Live, "run")), false)
+	for _, dir := range []string{cfg.Cache, filepath.Dir(cfg.Live)} {
+		told("free space", unix.Statfs(dir, &unix.Statfs_t{}), true)
+	}
 	var tcp net.ListenConfig
 	tcp.SetMultipathTCP(false)
 	l, err := tcp.Listen(context.Background(), "tcp", "127.0.0.1:0")
@@ -71,12 +75,38 @@ func confined(cfg Config, outside string) int {
 	}
 	v, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
 	told("no new privileges", errors.Join(err, unless(v == 1)), true)
-	for which, most := range map[int]uint64{unix.RLIMIT_NOFILE: 64, unix.RLIMIT_CORE: 0, unix.RLIMIT_FSIZE: maxSize, unix.RLIMIT_DATA: 1 << 45} {
+	if os.Geteuid() != 0 { // whom the kernel lets
+		told("no child", unless(errors.Is(run("/bin/true"), syscall.EAGAIN)), true)
+		busy()
+	}
+	for which, most := range map[int]uint64{unix.RLIMIT_NPROC: 0, unix.RLIMIT_NOFILE: 64, unix.RLIMIT_CORE: 0, unix.RLIMIT_FSIZE: maxSize, unix.RLIMIT_DATA: 1 << 45} {
 		var r unix.Rlimit
 		err := unix.Getrlimit(which, &r)
 		told(fmt.Sprintf("limit %d", which), errors.Join(err, unless(r.Max <= most)), true)
 	}
 	return bad
+}
+
+// run starts a program, for which it opens nothing.
+func run(path string) error {
+	pid, err := syscall.ForkExec(path, []string{path}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}})
+	if err == nil {
+		syscall.Wait4(pid, nil, 0, nil)
+	}
+	return err
+}
+
+// busy keeps more threads in the kernel than a fetcher ever does: a pipe each
+// way, and a disk that stands still. Without a thread for each Go ends the process.
+func busy() {
+	var all sync.WaitGroup
+	for range threads / 2 {
+		all.Go(func() {
+			unix.Nanosleep(&unix.Timespec{Nsec: 50_000_000}, nil)
+			runtime.GC()
+		})
+	}
+	all.Wait()
 }
 
 func unless(ok bool) error {
@@ -95,21 +125,59 @@ func TestConfined(t *testing.T) {
 	}
 	defer l.Close()
 	cfg := Config{Cache: t.TempDir(), Live: t.TempDir()}
-	write(t, cfg.Live, "old", []byte("old"))
+	if err := os.WriteFile(filepath.Join(cfg.Live, "old"), []byte("old"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(cfg.Live, "run"), []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	outside := t.TempDir()
 	write(t, outside, "secret", []byte("secret"))
-	cmd := childOf(t, "confined", cfg, "PORTWARD_FETCH_OUTSIDE="+outside, "PORTWARD_FETCH_DIAL="+l.Addr().String())
-	var log bytes.Buffer
-	cmd.Stderr = &log
-	out, err := cmd.Output()
-	if strings.Contains(log.String(), "Landlock is of version") {
-		t.Skip(log.String())
+	for _, as := range accounts() {
+		for _, dir := range []string{cfg.Live, outside} {
+			letIn(t, as, dir, false)
+		}
+		letIn(t, as, cfg.Cache, true)
+		cmd := childOf(t, "confined", cfg, asUser(as), "PORTWARD_FETCH_OUTSIDE="+outside, "PORTWARD_FETCH_DIAL="+l.Addr().String())
+		var log bytes.Buffer
+		cmd.Stderr = &log
+		out, err := cmd.Output()
+		if strings.Contains(log.String(), "Landlock is of version") {
+			t.Skip(log.String())
+		}
+		if err != nil || len(out) > 0 {
+			t.Errorf("as %d: %v:\n%s%s", as, err, out, log.String())
+		}
 	}
-	if err != nil || len(out) > 0 {
-		t.Errorf("%v:\n%s%s", err, out, log.String())
+}
+
+// accounts are whom a fetcher may run as: whoever runs this and, as it is in
+// production where that is root, somebody who may do nothing.
+func accounts() []int {
+	if os.Geteuid() == 0 {
+		return []int{0, 65534}
+	}
+	return []int{os.Geteuid()}
+}
+
+func asUser(uid int) string { return fmt.Sprint("PORTWARD_FETCH_AS=", uid) }
+
+// letIn lets a user reach dir, and gives it to him if it shall be his.
+func letIn(t *testing.T, uid int, dir string, his bool) {
+	t.Helper()
+	if his {
+		entries, err := os.ReadDir(dir)
+		for _, e := range entries {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+		if err = errors.Join(err, os.Chown(dir, uid, -1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for ; dir != filepath.Clean(os.TempDir()) && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -121,22 +189,36 @@ func TestConfinedWorks(t *testing.T) {
 	content := append(bytes.Clone(old), "more"...)
 	o := offerOn(t, n.put)
 	patched := o.add(content, None, old)
-	o.have(old, write(t, live, "old", old))
+	path := write(t, live, "old", old)
+	o.have(old, path)
 	blob := o.add(bytes.Repeat([]byte("zz"), 1<<20), Zstd)
 	n.put(timestampName, []byte("{}"))
 	cfg := Config{Repo: "https://" + n.addr(), CA: n.ca, Cache: t.TempDir(), Live: live}
-	p := serving(t, cfg)
+	want := o.close()
+	if err := errors.Join(os.Chmod(path, 0o644), os.Chmod(n.ca, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for _, as := range accounts() {
+		letIn(t, as, filepath.Dir(n.ca), false)
+		letIn(t, as, live, false)
+		letIn(t, as, cfg.Cache, true)
+		worksConfined(t, serving(t, cfg, asUser(as)), want, patched, blob)
+	}
+}
+
+func worksConfined(t *testing.T, p *process, want pipe.Want, files ...pipe.File) {
+	t.Helper()
 	if got, err := p.Get(timestampName, 100, ""); err != nil || string(got) != "{}" {
 		t.Errorf("%q, %v", got, err)
 	}
 	if _, err := p.Get(timestampName, 100, hashOf([]byte("{}"))); !errors.Is(err, pipe.ErrSame) {
 		t.Error(err)
 	}
-	plan, err := p.Prepare(o.close())
+	plan, err := p.Prepare(want)
 	if err != nil || plan.Download > 10_000 {
 		t.Fatalf("%+v, %v", plan, err)
 	}
-	for _, file := range []pipe.File{patched, blob} {
+	for _, file := range files {
 		var got bytes.Buffer
 		if err := p.File(file, false, &got, nil); err != nil || hashOf(got.Bytes()) != file.SHA256 {
 			t.Errorf("%v, %d bytes", err, got.Len())

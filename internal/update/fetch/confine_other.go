@@ -16,6 +16,7 @@ func confine(_ Config, log func(string, ...any)) error {
 		which int
 		most  uint64
 	}{
+		{unix.RLIMIT_NPROC, 0}, // threads are not counted
 		{unix.RLIMIT_NOFILE, 64},
 		{unix.RLIMIT_CORE, 0},
 		{unix.RLIMIT_FSIZE, maxSize},

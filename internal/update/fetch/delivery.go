@@ -68,6 +68,24 @@ type Delta struct {
 	Size      int64  `json:"size"`
 }
 
+// A stored file is immutable and named by its hash. It is checked by pieces of
+// step bytes; a short one is one piece.
+type stored struct {
+	hash   string
+	size   int64
+	step   int64
+	pieces []string
+}
+
+func (b Blob) stored() stored {
+	if len(b.Pieces) > 0 {
+		return stored{b.SHA256, b.Size, PieceSize, b.Pieces}
+	}
+	return stored{b.SHA256, b.Size, max(b.Size, 1), []string{b.SHA256}}
+}
+
+func (d Delta) stored() stored { return stored{d.SHA256, d.Size, max(d.Size, 1), []string{d.SHA256}} }
+
 // ParseDelivery reads a delivery and refuses everything that is not exactly one.
 func ParseDelivery(data []byte) (Delivery, error) {
 	d, err := parseDelivery(data)

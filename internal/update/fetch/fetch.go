@@ -27,13 +27,14 @@ import (
 
 // A Config is what a fetcher needs to know.
 type Config struct {
-	Repo    string // https URL of the repository's top; http for this machine's own addresses only
-	CA      string // a PEM file with the only authorities that are trusted; empty: the system's
-	Proxy   string // URL; empty: as the environment says
-	Cache   string // a directory of the fetcher's own; Main has it for itself
-	Live    string // the installed bundle, which Main may read for deltas; may be empty
-	Rate    int64  // bytes per second at most; 0 is no limit
-	Version string // of the product, for the User-Agent
+	Repo    string                           // https URL of the repository's top; http for this machine's own addresses only
+	CA      string                           // a PEM file with the only authorities that are trusted; empty: the system's
+	Proxy   string                           // URL; empty: as the environment says
+	Cache   string                           // a directory of the fetcher's own; Main has it for itself
+	Live    string                           // the installed bundle, which Main may read for deltas; may be empty
+	Rate    int64                            // bytes per second at most; 0 is no limit
+	Version string                           // of the product, for the User-Agent
+	Free    func(dir string) (uint64, error) // what may be written yet to the disk of dir; nil: it is written until it is full
 	Log     func(format string, args ...any)
 }
 
@@ -48,7 +49,10 @@ type Fetcher struct {
 	rate    *rate.Limiter
 	lim     limits
 	log     func(format string, args ...any)
-	jobs    map[string]*job // by the content's hash: what was prepared
+	free    func(dir string) (uint64, error) // or nil
+	live    string
+	jobs    map[string]*job  // by the content's hash: what was prepared
+	came    map[string]int64 // of each stored file, since then
 }
 
 // limits are how long the network may take for what.
@@ -93,7 +97,8 @@ func newFetcher(cfg Config, lim limits) (*Fetcher, error) {
 	}
 	f := &Fetcher{
 		ctx: context.Background(), repo: repo, agent: "portward/" + cfg.Version,
-		cache: c, tickets: openTickets(c), lim: lim, log: cfg.Log, jobs: map[string]*job{},
+		cache: c, tickets: openTickets(c), lim: lim, log: cfg.Log,
+		free: cfg.Free, live: cfg.Live, jobs: map[string]*job{}, came: map[string]int64{},
 	}
 	if f.log == nil {
 		f.log = func(string, ...any) {}

@@ -19,7 +19,7 @@ import (
 
 const (
 	maxRedirects = 5
-	leap         = 1 << 20 // progress that makes all tries available again
+	leap         = 1 << 20 // progress, beyond all that was, that makes all tries available again
 )
 
 // errRefused is by a rule of ours: another try meets it again.
@@ -29,7 +29,7 @@ var errRefused = errors.New("refused")
 type passing struct {
 	err   error
 	after time.Duration // not before
-	came  int64         // bytes of the body that did come
+	on    bool          // a leap further than ever
 }
 
 func (p *passing) Error() string { return p.err.Error() }
@@ -51,7 +51,7 @@ func (f *Fetcher) ask(name string, head func(http.Header), use func(*http.Respon
 		if !errors.As(err, &p) {
 			return err
 		}
-		if p.came >= leap {
+		if p.on {
 			try = 1
 		}
 		wait := max(p.after, f.pause(try))
@@ -104,12 +104,7 @@ func (f *Fetcher) once(name string, head func(http.Header), use func(*http.Respo
 	flow := &flow{f: f, ctx: ctx, body: resp.Body}
 	defer flow.watch(cancel)()
 	resp.Body = io.NopCloser(flow)
-	err = use(resp)
-	var p *passing
-	if errors.As(err, &p) {
-		p.came = flow.came.Load()
-	}
-	return err
+	return use(resp)
 }
 
 // classify tells what another try may mend.

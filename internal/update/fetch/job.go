@@ -35,7 +35,9 @@ type way struct {
 }
 
 // Prepare implements pipe.Server. What an earlier try left and is of no use any
-// more is removed.
+// more is removed; all of it where there is no room for what is wanted. After it
+// the cache holds no more than the blobs and patches that were chosen, and small
+// files.
 func (f *Fetcher) Prepare(w pipe.Want) (pipe.Plan, error) {
 	if err := checkName(w.Name); err != nil {
 		return pipe.Plan{}, err
@@ -54,12 +56,22 @@ func (f *Fetcher) Prepare(w pipe.Want) (pipe.Plan, error) {
 	if err := f.choose(d, w); err != nil {
 		return pipe.Plan{}, err
 	}
-	kept := map[string]bool{w.SHA256: true}
+	kept := map[string]int64{w.SHA256: w.Size}
 	for _, j := range f.jobs {
-		kept[j.ways[0].hash] = true
+		kept[j.ways[0].hash] = j.ways[0].size
 	}
-	f.cache.sweep(func(hash string) bool { return kept[hash] })
-	return f.plan(), nil
+	f.cache.sweep(kept)
+	plan, more := f.plan()
+	err = f.checkRoom(more)
+	if err == nil {
+		err = f.checkPlan(w, plan)
+	}
+	if err != nil {
+		f.jobs = nil
+		f.cache.sweep(nil)
+		return pipe.Plan{}, err
+	}
+	return plan, nil
 }
 
 // choose fills the jobs.
@@ -70,7 +82,7 @@ func (f *Fetcher) choose(d Delivery, w pipe.Want) error {
 			have[l.SHA256] = l
 		}
 	}
-	f.jobs = map[string]*job{}
+	f.jobs, f.came = map[string]*job{}, map[string]int64{}
 	for _, file := range w.Files {
 		if j := f.jobs[file.SHA256]; j != nil && j.size == file.Size {
 			j.uses++
@@ -101,22 +113,22 @@ func (f *Fetcher) ways(i Item, have map[string]pipe.Local) []way {
 }
 
 // plan counts the cheapest ways. A content that is used once leaves the cache
-// before the next comes.
-func (f *Fetcher) plan() pipe.Plan {
-	var p pipe.Plan
+// before the next comes. more is what the cache will hold on top of what it does.
+func (f *Fetcher) plan() (p pipe.Plan, more int64) {
 	most := int64(0)
 	for _, j := range f.jobs {
 		all, rest := j.ways[0].size, f.remaining(j.ways[0].stored)
 		p.Download += rest
 		p.Scratch += all - rest
 		if j.uses > 1 {
-			p.Scratch += rest
+			more += rest
 		} else {
 			most = max(most, rest)
 		}
 	}
-	p.Scratch += most
-	return p
+	more += most
+	p.Scratch += more
+	return p, more
 }
 
 // File implements pipe.Server. told counts the bytes of transfers; the totals
@@ -139,6 +151,7 @@ func (f *Fetcher) File(c pipe.File, whole bool, to io.Writer, told func(done, to
 		case w.patch == nil || out.began || !isOfWay(err):
 			return err
 		}
+		f.cache.drop(w.hash)
 		f.log("content %.12s: no patch, %v", c.SHA256, err)
 	}
 	return fmt.Errorf("content %.12s: no way to it", c.SHA256) // cannot happen: there is a blob

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -28,6 +29,7 @@ func Main(ctx context.Context, cfg Config, in io.Reader, out io.Writer) error {
 		return err
 	}
 	defer lock.Close()
+	f.cache.tidy(time.Now())
 	if err := confine(cfg, f.log); err != nil {
 		return fmt.Errorf("giving up privileges: %w", err)
 	}
@@ -56,7 +58,7 @@ func (f *Fetcher) serve(ctx context.Context, in io.Reader, out io.Writer) error 
 
 // lockCache waits until the fetcher before this one has gone.
 func lockCache(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}

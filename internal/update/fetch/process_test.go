@@ -10,7 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,6 +30,12 @@ func child(role string) int {
 		return 1
 	}
 	cfg.Log = func(f string, args ...any) { fmt.Fprintf(os.Stderr, f+"\n", args...) }
+	if as, err := strconv.Atoi(os.Getenv("PORTWARD_FETCH_AS")); err == nil && as != os.Geteuid() {
+		if err := errors.Join(syscall.Setgid(as), syscall.Setuid(as)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	if role == "confined" {
 		return confined(cfg, os.Getenv("PORTWARD_FETCH_OUTSIDE"))
 	}
@@ -62,9 +70,9 @@ type process struct {
 	in  io.Closer
 }
 
-func serving(t *testing.T, cfg Config) *process {
+func serving(t *testing.T, cfg Config, env ...string) *process {
 	t.Helper()
-	cmd := childOf(t, "serve", cfg)
+	cmd := childOf(t, "serve", cfg, env...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

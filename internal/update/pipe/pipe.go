@@ -29,11 +29,15 @@ import (
 
 // Bounds of what is read.
 const (
-	maxWord  = 2 << 20   // a line: prepare lists every file of two bundles
+	maxWord  = 2 << 20   // a question: prepare lists every file of two bundles
+	maxReply = 4 << 10   // a word of an answer
 	maxChunk = 1 << 20   // the bytes behind one word
 	MaxGet   = 4_000_000 // the bytes of one get
 	maxText  = 200       // of a text for people, as JSON
-	maxBytes = 1 << 40   // of a plan or of progress: beyond is a lie, and would overflow what is made of it
+	// An answer has some words, and one in each so many bytes: there is progress ten
+	// times in a second, in which the slowest network still brings a hundred bytes.
+	someWords, eachBytes = 1 << 16, 16
+	maxBytes             = 1 << 40 // of a plan or of progress: beyond is a lie, and would overflow what is made of it
 )
 
 // Errors that a caller branches on. They cross the pipe by name.
@@ -131,25 +135,17 @@ type answer struct {
 	Total int64  `json:"total,omitempty"`
 }
 
-// readWord reads one line into v. A line that is too long, or is not exactly
-// one JSON value of known fields, is an error.
+// readWord reads one line into v. A line that is too long for r, or is not
+// exactly one JSON value of known fields, is an error.
 func readWord(r *bufio.Reader, v any) error {
-	var line []byte
-	for {
-		part, err := r.ReadSlice('\n')
-		line = append(line, part...)
-		if len(line) > maxWord {
-			return fmt.Errorf("a word of more than %d bytes", maxWord)
-		}
-		if err == nil {
-			break
-		}
-		if err != bufio.ErrBufferFull {
-			if err == io.EOF && len(line) > 0 {
-				return io.ErrUnexpectedEOF
-			}
-			return err
-		}
+	line, err := r.ReadSlice('\n')
+	switch {
+	case err == bufio.ErrBufferFull:
+		return fmt.Errorf("a word of more than %d bytes", r.Size())
+	case err == io.EOF && len(line) > 0:
+		return io.ErrUnexpectedEOF
+	case err != nil:
+		return err
 	}
 	dec := json.NewDecoder(bytes.NewReader(line))
 	dec.DisallowUnknownFields()

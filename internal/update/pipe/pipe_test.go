@@ -3,10 +3,12 @@ package pipe
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -266,23 +268,27 @@ func TestRefusedAnswers(t *testing.T) {
 
 // Rule: a line that does not end is not kept in memory beyond the bound.
 func TestEndlessLine(t *testing.T) {
-	endless := &repeating{}
+	endless := &repeating{text: "x"}
 	if _, err := NewClient(endless, io.Discard).Get("n", 100, ""); err == nil || endless.n > 2*maxWord {
 		t.Errorf("%v after %d bytes", err, endless.n)
 	}
-	endless = &repeating{}
+	endless = &repeating{text: "x"}
 	if err := Serve(endless, io.Discard, &fake{}); err == nil || endless.n > 2*maxWord {
 		t.Errorf("%v after %d bytes", err, endless.n)
 	}
 }
 
-type repeating struct{ n int }
+// repeating answers a text again and again, and counts its bytes.
+type repeating struct {
+	text string
+	n    int
+}
 
 func (r *repeating) Read(p []byte) (int, error) {
 	for i := range p {
-		p[i] = 'x'
+		p[i] = r.text[r.n%len(r.text)]
+		r.n++
 	}
-	r.n += len(p)
 	return len(p), nil
 }
 
@@ -331,6 +337,56 @@ func TestClientGone(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+// Rule: whoever asked for no progress is told of none, and nobody is told of it
+// without end.
+func TestTalkative(t *testing.T) {
+	progress := `{"done":1,"total":2}` + "\n"
+	if _, err := NewClient(strings.NewReader(progress+`{"end":true}`+"\n"), io.Discard).Get("n", 100, ""); err == nil {
+		t.Error("progress of a get")
+	}
+	for _, told := range []func(_, _ int64){nil, func(_, _ int64) {}} {
+		endless := &repeating{text: progress}
+		if err := NewClient(endless, io.Discard).File(File{"", 5}, false, io.Discard, told); err == nil || endless.n > 4<<20 {
+			t.Errorf("%v after %d bytes", err, endless.n)
+		}
+	}
+	const size = 4 << 20
+	endless := &repeating{text: `{"n":1}` + "\nx"}
+	if err := NewClient(endless, io.Discard).File(File{"", size}, false, io.Discard, nil); err == nil || endless.n > size {
+		t.Errorf("%v after %d bytes", err, endless.n)
+	}
+}
+
+// Rule: when the caller's context ends, and closes the pipe, so does the question.
+func TestCancelled(t *testing.T) {
+	for name, ask := range map[string]func(*Client) error{
+		"get":     func(c *Client) error { _, err := c.Get("n", 100, ""); return err },
+		"prepare": func(c *Client) error { _, err := c.Prepare(Want{}); return err },
+		"file":    func(c *Client) error { return c.File(File{"", 5}, false, io.Discard, func(_, _ int64) {}) },
+		"full":    func(c *Client) error { _, err := c.Prepare(Want{Name: strings.Repeat("x", maxWord/2)}); return err },
+	} {
+		askR, askW, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		answerR, answerW, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		context.AfterFunc(ctx, func() { answerR.Close(); askW.Close() })
+		ended := make(chan error, 1)
+		go func() { ended <- ask(NewClient(answerR, askW)) }()
+		askR.Read(make([]byte, 1)) // it has asked
+		cancel()
+		if err := <-ended; err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		askR.Close()
+		answerW.Close()
+	}
+}
 
 // Rule: an error of who takes the bytes is answered as it is: it is the caller's
 // disk, not the fetcher.

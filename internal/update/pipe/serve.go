@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Serve answers what it is asked on r, in order, until r ends, which is no
 // error.
 func Serve(r io.Reader, w io.Writer, s Server) error {
-	in := bufio.NewReader(r)
+	in := bufio.NewReaderSize(r, maxWord)
 	for {
 		var q ask
 		if err := readWord(in, &q); errors.Is(err, io.EOF) {
@@ -18,7 +19,7 @@ func Serve(r io.Reader, w io.Writer, s Server) error {
 		} else if err != nil {
 			return err
 		}
-		out := &chunks{w: w}
+		out, end := &chunks{w: w}, answer{End: true}
 		var err error
 		switch q.Op {
 		case "get":
@@ -28,26 +29,18 @@ func Serve(r io.Reader, w io.Writer, s Server) error {
 			}
 		case "prepare":
 			var p Plan
-			if p, err = s.Prepare(q.Want); err == nil {
-				if err := writeWord(w, answer{Plan: &p}); err != nil {
-					return err
-				}
-				continue
-			}
+			p, err = s.Prepare(q.Want)
+			end = answer{Plan: &p}
 		case "file":
 			err = s.File(File{q.SHA256, q.Size}, q.Whole, out, out.told)
 		default:
 			err = fmt.Errorf("no operation %q", q.Op)
 		}
-		end := answer{End: true}
 		if err != nil {
 			end = answer{Error: nameOf(err), Text: Clip(err.Error())}
 		}
-		if out.broken != nil {
+		if out.say(end); out.broken != nil {
 			return out.broken
-		}
-		if err := writeWord(w, end); err != nil {
-			return err
 		}
 	}
 }
@@ -61,25 +54,22 @@ type chunks struct {
 	broken error
 }
 
+func (c *chunks) say(a answer) {
+	if c.broken == nil {
+		c.broken = writeWord(c.w, a)
+	}
+}
+
 func (c *chunks) Write(p []byte) (int, error) {
-	for n := 0; n < len(p); {
-		part := p[n:min(len(p), n+maxChunk)]
-		if c.broken == nil {
-			c.broken = writeWord(c.w, answer{N: int64(len(part))})
-		}
-		if c.broken == nil {
+	for part := range slices.Chunk(p, maxChunk) {
+		if c.say(answer{N: int64(len(part))}); c.broken == nil {
 			_, c.broken = c.w.Write(part)
 		}
-		if c.broken != nil {
-			return n, c.broken
-		}
-		n += len(part)
+	}
+	if c.broken != nil {
+		return 0, c.broken
 	}
 	return len(p), nil
 }
 
-func (c *chunks) told(done, total int64) {
-	if c.broken == nil {
-		c.broken = writeWord(c.w, answer{Done: max(done, 0), Total: max(total, 1)})
-	}
-}
+func (c *chunks) told(done, total int64) { c.say(answer{Done: max(done, 0), Total: max(total, 1)}) }
