@@ -1,0 +1,4 @@
+package macos
+
+// file is where a library is: the linker's own name for it.
+func file(path string) string { return path }

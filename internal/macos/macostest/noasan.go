@@ -1,0 +1,5 @@
+//go:build standin && !darwin && !asan
+
+package macostest
+
+func sanitize() []string { return nil }

@@ -1,0 +1,5 @@
+//go:build standin && !darwin && !race && !asan
+
+package macos_test
+
+const million = 1_000_000

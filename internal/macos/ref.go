@@ -1,0 +1,10 @@
+package macos
+
+import "errors"
+
+// A Ref is a reference to an object of a foreign library. 0 is NULL. The garbage
+// collector does not know it: whoever creates or retains one releases it.
+type Ref uintptr
+
+// ErrNoSymbol says that this system's library has no such function.
+var ErrNoSymbol = errors.New("no such function in this system's libraries")
