@@ -227,5 +227,5 @@ func (s *signer) path(inside string) string {
 	return filepath.Join(s.dir, "Contents", filepath.FromSlash(inside))
 }
 
-// fromBundle is a path as a seal has it and as people know it.
+// fromBundle is a path as people know it.
 func fromBundle(inside string) string { return "Contents/" + inside }

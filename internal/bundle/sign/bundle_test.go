@@ -35,8 +35,6 @@ func packed(t *testing.T) string {
 		"Resources/Base.lproj/Main.nib":                     "a window",
 		"Resources/de.lproj/locversion.plist":               "not looked at",
 		"Resources/.DS_Store":                               "not looked at",
-		"Resources/seal.json":                               "not known yet",
-		"Resources/tuf/root.json":                           "changes later",
 		"PkgInfo":                                           "APPL????",
 	} {
 		put(t, filepath.Join(dir, "Contents", path), []byte(text), 0o644)
@@ -198,7 +196,7 @@ func TestBundle(t *testing.T) {
 // second time as what they mean for this tree.
 func checkSeal(t *testing.T, contents string, seal sealFile) {
 	t.Helper()
-	open := regexp.MustCompile(`^(_CodeSignature/|Info\.plist$|PkgInfo$|MacOS/guiagent$|Resources/seal\.json$|Resources/tuf/|(.*/)?\.DS_Store$|.*\.lproj/locversion\.plist$)`)
+	open := regexp.MustCompile(`^(_CodeSignature/|Info\.plist$|PkgInfo$|MacOS/guiagent$|(.*/)?\.DS_Store$|.*\.lproj/locversion\.plist$)`)
 	seen := 0
 	err := fs.WalkDir(os.DirFS(contents), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -312,13 +310,11 @@ func TestBundleAgain(t *testing.T) {
 	}
 }
 
-// Rule: where the seal lies in a directory that Apple excludes anyway, no rule
-// of ours is added; where it does not, the rule matches it and nothing longer.
-func TestOurRules(t *testing.T) {
+// Rule: the weightiest rule decides, and only Apple's own omissions omit.
+func TestRules(t *testing.T) {
 	b := newRulebook(rulesV2())
 	for path, want := range map[string]ruling{
-		"Resources/seal.json": omitted, "Resources/tuf/root.json": omitted, "Resources/sealXjson": sealed,
-		"Resources/seal.json.bak": sealed, "x/Resources/seal.json": sealed, "Resources/tuf": sealed,
+		"Resources/seal.json": sealed, "Resources/locversion.plist": sealed,
 		"Library/LaunchDaemons/x.plist": sealed, "Library/LoginItems/x": nested, "MacOS/x": nested, "MacOS/a.dSYM/x": sealed,
 		"version.plist": sealed, "embedded.provisionprofile": sealed, "Info.plist": omitted, "PkgInfo": omitted, "x": nested,
 		"MacOS/.DS_Store": omitted, "Resources/a.lproj/x": optional, "Resources/Base.lproj/x": sealed, "Resources/a.lproj/locversion.plist": omitted,

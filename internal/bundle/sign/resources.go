@@ -8,14 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
 
 	"howett.net/plist"
-
-	"portward/internal/bundle"
 )
 
 // A rule says what becomes of the files whose paths, from Contents, match. Of
@@ -36,9 +33,10 @@ const (
 )
 
 // rulesV2 are those that codesign(1) writes for an application (Security,
-// BundleDiskRep::defaultResourceRules), and after them ours.
+// BundleDiskRep::defaultResourceRules). Strict validation refuses any other
+// omission (SecStaticCode::hasWeakResourceRules).
 func rulesV2() []rule {
-	return append([]rule{
+	return []rule{
 		{"^.*", 1, sealed},
 		{"^[^/]+$", 10, nested},
 		{"^(Frameworks|SharedFrameworks|PlugIns|Plug-ins|XPCServices|Helpers|MacOS|Library/(Automator|Spotlight|LoginItems))/", 10, nested},
@@ -52,39 +50,18 @@ func rulesV2() []rule {
 		{`^Resources/.*\.lproj/`, 1000, optional},
 		{`^Resources/Base\.lproj/`, 1010, sealed},
 		{`^Resources/.*\.lproj/locversion.plist$`, 1100, omitted},
-	}, ours()...)
+	}
 }
 
 // rulesV1 are for what cannot read the others.
 func rulesV1() []rule {
-	return append([]rule{
+	return []rule{
 		{"^version.plist$", 1, sealed},
 		{"^Resources/", 1, sealed},
 		{`^Resources/.*\.lproj/`, 1000, optional},
 		{`^Resources/Base\.lproj/`, 1010, sealed},
 		{`^Resources/.*\.lproj/locversion.plist$`, 1100, omitted},
-	}, ours()...)
-}
-
-// ours omit what cannot be under Apple's signature because it is over it: the
-// seal lists the signed programs and CodeResources itself, and the files in tuf
-// vouch for the seal and change without it. Both are verified by internal/bundle
-// and internal/update, never by Apple's rules. Where the bundle keeps them in a
-// directory that those exclude anyway, no rule is needed.
-//
-// BUG(portward): an omission that is not one of Apple's own makes
-// SecStaticCodeCheckValidity with kSecCSStrictValidate, "codesign --strict" and
-// Gatekeeper answer errSecCSWeakResourceRules (Security, StaticCode.cpp,
-// hasWeakResourceRules). Only another place for the seal and tuf helps.
-func ours() []rule {
-	var rules []rule
-	for _, place := range []struct{ path, end string }{{bundle.Layout("").Seal(), "$"}, {bundle.Layout("").Tuf(), "/"}} {
-		inside := strings.TrimPrefix(filepath.ToSlash(place.path), "Contents/")
-		if !isExcluded(inside) {
-			rules = append(rules, rule{"^" + regexp.QuoteMeta(inside) + place.end, 2000, omitted})
-		}
 	}
-	return rules
 }
 
 // isExcluded says whether Apple leaves a path out whatever the rules say: the

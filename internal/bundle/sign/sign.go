@@ -40,7 +40,7 @@ type Options struct {
 
 	Entitlements map[string][]byte // program -> property list; none: nothing is asked for
 
-	// Identifiers are those of programs, by the paths that a seal has:
+	// Identifiers are those of programs, by their paths from the app:
 	// "Contents/MacOS/netchild". The default is the bundle's, followed by the
 	// program's name; of the main executable it is the bundle's.
 	Identifiers map[string]string
