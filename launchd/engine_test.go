@@ -50,3 +50,17 @@ func TestEmbeddedEngineReadsThem(t *testing.T) {
 		t.Errorf("the agent is not one per login: %+v", a)
 	}
 }
+
+// Rule: an engine that is given the login window's agent keeps it out of every
+// login.
+func TestLoginAgentIsNotForLogins(t *testing.T) {
+	name := "LaunchAgents/" + launchd.LoginAgent + ".plist"
+	data, err := fs.ReadFile(launchd.Optional(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, err := jobs.ParseSpec(name, data)
+	if err != nil || spec.Label != launchd.LoginAgent || !slices.Equal(spec.SessionTypes, []jobs.SessionType{jobs.LoginWindow}) {
+		t.Errorf("%+v, %v", spec, err)
+	}
+}

@@ -81,7 +81,7 @@ func TestEveryJob(t *testing.T) {
 		if j.Label+".plist" != path.Base(name) {
 			t.Errorf("%s: label %q", name, j.Label)
 		}
-		want := []string{Prefix + "/Portward.app/Contents/MacOS/" + strings.TrimPrefix(path.Ext(j.Label), ".")}
+		want := []string{Programs + "/" + strings.TrimPrefix(path.Ext(j.Label), ".")}
 		if j.Label == Rescue {
 			want = []string{Prefix + "/" + RescueProgram, RescueFlag}
 		}
@@ -91,7 +91,7 @@ func TestEveryJob(t *testing.T) {
 		if want := map[string]string{RootVariable: Prefix}; !maps.Equal(j.EnvironmentVariables, want) {
 			t.Errorf("%s: environment %v, want %v", name, j.EnvironmentVariables, want)
 		}
-		if !slices.Equal(j.AssociatedBundleIdentifiers, []string{"dev.portward"}) {
+		if !slices.Equal(j.AssociatedBundleIdentifiers, []string{Bundle}) {
 			t.Errorf("%s: AssociatedBundleIdentifiers %q", name, j.AssociatedBundleIdentifiers)
 		}
 		if j.ExitTimeOut != 5 {
@@ -185,7 +185,7 @@ func TestSecondReader(t *testing.T) {
 	if err != nil {
 		t.Skip("needs plistutil (Debian: libplist-utils)")
 	}
-	for _, name := range all(t) {
+	for name := range every(t) {
 		out, err := exec.Command(tool, "-i", filepath.FromSlash(name), "-o", filepath.Join(t.TempDir(), "out")).CombinedOutput()
 		if err != nil {
 			t.Errorf("%s: %v: %s", name, err, out)

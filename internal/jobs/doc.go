@@ -1,7 +1,8 @@
 // Package jobs knows launchd-style jobs: the plist model, the contract of an
-// engine that keeps them, the embedded engine, and how the contract travels as
-// JSON. It must never know what a job does, what its messages mean, or whether
-// its death was a crash, a hang or a wish: that is for whoever watches.
+// engine that keeps them, the embedded engine, the one that has launchd keep
+// them, and how the contract travels as JSON. It must never know what a job
+// does, what its messages mean, or whether its death was a crash, a hang or a
+// wish: that is for whoever watches.
 //
 // # The embedded engine
 //
@@ -37,4 +38,8 @@
 //     when the state is met.
 //   - SIGTERM goes to the whole process group and is followed by SIGCONT, so
 //     that a stopped job can obey.
+//
+// # The launchd engine
+//
+// See [Launchd]: what launchctl cannot tell is left out, and Hold is a bootout.
 package jobs

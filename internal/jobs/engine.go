@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// An Engine keeps jobs as launchd does. Every engine passes jobstest.
+// An Engine keeps jobs as launchd does. Every engine passes jobstest; what one
+// lacks is named where it does.
 //
 // A method that answers nil has done what it says, and the events of it have
 // been queued for everyone who watches.
@@ -22,7 +23,8 @@ type Engine interface {
 	// fails is ErrStart. While the job is held it is ErrHeld and does nothing.
 	Kickstart(ctx context.Context, t Target, kill bool) error
 	// Hold keeps the job from being started before until; connections to its
-	// sockets stay queued. The zero time lifts it. A running job goes on.
+	// sockets stay queued, unless the engine is launchd, which has no such thing.
+	// The zero time lifts it. A running job goes on.
 	Hold(ctx context.Context, t Target, until time.Time) error
 	// State describes one job. ErrNotLoaded.
 	State(ctx context.Context, t Target) (State, error)

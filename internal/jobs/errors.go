@@ -10,6 +10,8 @@ var (
 	ErrAlreadyLoaded = errors.New("job is already loaded")
 	ErrHeld          = errors.New("job is held")
 	ErrStart         = errors.New("job did not start")
+	ErrDisabled      = errors.New("job is disabled")
+	ErrBusy          = errors.New("job is changing")
 	ErrNoSession     = errors.New("no such session")
 	ErrSessionExists = errors.New("session exists already")
 	ErrSessionType   = errors.New("job is not for this type of session")

@@ -13,6 +13,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	launchctlChild()
 	jobstest.Child()
 	hostChild()
 	os.Exit(m.Run())

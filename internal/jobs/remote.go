@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"sync"
 	"time"
 )
 
@@ -81,17 +80,15 @@ func MarshalEvent(e Event) []byte {
 // Client is the Engine behind a Handle elsewhere. Its methods may be called
 // from any goroutine.
 type Client struct {
-	do func(context.Context, []byte) ([]byte, error)
-
-	mu       sync.Mutex
-	watchers map[chan Event]func() bool
+	do   func(context.Context, []byte) ([]byte, error)
+	feed feed
 }
 
 var _ Engine = (*Client)(nil)
 
 // NewClient makes a Client; do carries a request to Handle and its answer back.
 func NewClient(do func(context.Context, []byte) ([]byte, error)) *Client {
-	return &Client{do: do, watchers: map[chan Event]func() bool{}}
+	return &Client{do: do}
 }
 
 func (c *Client) call(ctx context.Context, q request) (r reply, err error) {
@@ -159,18 +156,8 @@ func (c *Client) Sessions(ctx context.Context) ([]Session, error) {
 
 // Watch is Engine's; what it reports is what Deliver is given.
 func (c *Client) Watch(ctx context.Context) (<-chan Event, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, wrap("watch", "jobs", err)
-	}
-	queue := newQueue()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.watchers[queue] = context.AfterFunc(ctx, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.forgetLocked(queue)
-	})
-	return queue, nil
+	events, err := c.feed.watch(ctx)
+	return events, wrap("watch", "jobs", err)
 }
 
 // Deliver hands one marshalled event to everyone who watches. It never waits
@@ -180,22 +167,8 @@ func (c *Client) Deliver(event []byte) error {
 	if err := json.Unmarshal(event, &e); err != nil {
 		return wrap("deliver", "event", fmt.Errorf("%w: %w", ErrMalformed, err))
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for queue := range c.watchers {
-		if !push(queue, e) {
-			c.forgetLocked(queue)
-		}
-	}
+	c.feed.send(e)
 	return nil
-}
-
-func (c *Client) forgetLocked(queue chan Event) {
-	if stop, ok := c.watchers[queue]; ok {
-		delete(c.watchers, queue)
-		stop()
-		close(queue)
-	}
 }
 
 // strictJSON refuses fields it does not know, because an order half understood

@@ -19,6 +19,8 @@ func codes() []code {
 		{"already-loaded", ErrAlreadyLoaded},
 		{"held", ErrHeld},
 		{"start", ErrStart},
+		{"disabled", ErrDisabled},
+		{"busy", ErrBusy},
 		{"no-session", ErrNoSession},
 		{"session-exists", ErrSessionExists},
 		{"session-type", ErrSessionType},

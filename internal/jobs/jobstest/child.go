@@ -98,6 +98,7 @@ func play(role string, inherited map[string]*os.File) {
 		signal.Notify(c, syscall.SIGTERM)
 		note("obeying", inherited)
 		<-c
+		note("obeyed", inherited)
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 		note("deaf", inherited)

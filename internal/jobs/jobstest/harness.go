@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -30,6 +31,26 @@ type Harness struct {
 	// Sockets listens.
 	Dial func(service string) (net.Conn, error)
 	Addr func(ctx context.Context, t jobs.Target, key string) (string, error)
+	// Keys are added to each plist that does not have them.
+	Keys map[string]any
+}
+
+// An Ability is a part of the contract that not every engine has.
+type Ability string
+
+// What rules may need.
+const (
+	Lives     Ability = "lives"     // lives are numbered, and Watch reports their starts and ends
+	Demand    Ability = "demand"    // what the engine holds can be dialled here, and is inherited in the project's own way
+	Logins    Ability = "logins"    // Login and Logout are there
+	Files     Ability = "files"     // changes of files are never missed
+	Continues Ability = "continues" // a stopped process is continued when it is to end
+)
+
+// A Lack is an ability that an engine does not have, and why.
+type Lack struct {
+	Ability Ability
+	Reason  string
 }
 
 // bench is one case's own: the harness and a directory.
@@ -40,12 +61,16 @@ type bench struct {
 	dir    string
 	events <-chan jobs.Event
 	seen   []jobs.Event
+	lacks  []Lack
+	pids   map[jobs.Target]int // last seen, where lives are not reported
 }
+
+func (b *bench) can(a Ability) bool { return lacking(b.lacks, a) == "" }
 
 func newBench(t *testing.T, open func(*testing.T) Harness) *bench {
 	ctx, cancel := context.WithTimeout(context.Background(), 4*Patience)
 	t.Cleanup(cancel)
-	b := &bench{T: t, ctx: ctx, dir: t.TempDir(), Harness: open(t)}
+	b := &bench{T: t, ctx: ctx, dir: t.TempDir(), Harness: open(t), pids: map[jobs.Target]int{}}
 	if err := os.Chmod(b.dir, 0o777); err != nil { // jobs may run as others
 		t.Fatal(err)
 	}
@@ -67,7 +92,12 @@ type keys map[string]any
 // write makes a plist of a child that plays role.
 func (b *bench) write(label, role string, more keys) string {
 	b.Helper()
-	path, err := Plist(b.dir, label, role, more)
+	all := maps.Clone(b.Keys)
+	if all == nil {
+		all = keys{}
+	}
+	maps.Copy(all, more)
+	path, err := Plist(b.dir, label, role, all)
 	b.ok(err)
 	return path
 }
@@ -89,6 +119,9 @@ func (b *bench) ok(err error) {
 // next waits for an event of a target; others of it before are skipped.
 func (b *bench) next(t jobs.Target, k jobs.EventKind) jobs.Event {
 	b.Helper()
+	if !b.can(Lives) && (k == jobs.Started || k == jobs.Exited) {
+		return b.look(t, k)
+	}
 	for i, e := range b.seen {
 		if e.Target == t && e.Kind == k {
 			b.seen = slices.Delete(b.seen, i, i+1)
@@ -121,7 +154,11 @@ func (b *bench) stderr() string {
 // never fails if an event of that kind has come for the target until now.
 func (b *bench) never(t jobs.Target, k jobs.EventKind) {
 	b.Helper()
-	b.state(t) // what happened before this was answered is queued
+	pid := b.pids[t]
+	now := b.state(t) // what happened before this was answered is queued
+	if !b.can(Lives) && now.PID != pid && (k == jobs.Started && now.PID != 0 || k == jobs.Exited && pid != 0) {
+		b.Fatalf("%s of %s: pid %d became %d", k, t, pid, now.PID)
+	}
 	for {
 		select {
 		case e := <-b.events:
@@ -142,7 +179,61 @@ func (b *bench) state(t jobs.Target) jobs.State {
 	b.Helper()
 	s, err := b.Engine.State(b.ctx, t)
 	b.ok(err)
+	if s.PID != 0 {
+		b.pids[t] = s.PID
+	}
 	return s
+}
+
+// look makes an event of what State says, where Watch does not report lives: a
+// process that was not there the last time, or is not there any more.
+func (b *bench) look(t jobs.Target, k jobs.EventKind) (e jobs.Event) {
+	b.Helper()
+	before := b.pids[t]
+	b.until(string(t)+" "+k.String(), func() bool {
+		s, err := b.Engine.State(b.ctx, t)
+		if err != nil || s.PID == before || s.PID == 0 && k == jobs.Started {
+			return false
+		}
+		e = jobs.Event{Target: t, Kind: k, Time: time.Now(), PID: before}
+		if s.Last != nil {
+			e.Exit = *s.Last
+		}
+		return true
+	})
+	if k == jobs.Started {
+		e.PID = b.state(t).PID
+	}
+	return e
+}
+
+// lived checks the number of a life, which is 0 where lives have none.
+func (b *bench) lived(got, want uint64) {
+	b.Helper()
+	if !b.can(Lives) {
+		want = 0
+	}
+	if got != want {
+		b.Fatalf("life %d, want %d", got, want)
+	}
+}
+
+// badEnd waits for the first end of a job that ends badly.
+func (b *bench) badEnd(t jobs.Target) (x jobs.Exit) {
+	b.Helper()
+	if b.can(Lives) {
+		e := b.next(t, jobs.Exited)
+		b.lived(e.Life, 1)
+		return e.Exit
+	}
+	b.until(string(t)+" has ended", func() bool {
+		s := b.state(t)
+		if s.Last != nil {
+			x = *s.Last
+		}
+		return s.Last != nil && s.PID == 0
+	})
+	return x
 }
 
 func (b *bench) status(t jobs.Target, want jobs.Status) jobs.State {

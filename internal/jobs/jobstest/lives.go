@@ -1,8 +1,8 @@
 package jobstest
 
 import (
-	"slices"
 	"syscall"
+	"time"
 
 	"portward/internal/jobs"
 )
@@ -10,72 +10,121 @@ import (
 func lifeCases() []rule {
 	return []rule{
 		{"RunAtLoad starts once, and no exit starts again", func(b *bench) {
-			t := b.load("test.once", "exit 1", keys{"RunAtLoad": true})
-			if e := b.next(t, jobs.Exited); e.Exit.Code != 1 || e.Life != 1 {
-				b.Fatalf("exit: %+v", e)
+			t := b.load("dev.portward.test.once", "exit 1", keys{"RunAtLoad": true})
+			if x := b.badEnd(t); x.Code != 1 {
+				b.Fatalf("exit: %+v", x)
 			}
 			b.status(t, jobs.Waiting)
 		}},
 		{"KeepAlive true starts a killed job again", func(b *bench) {
-			t := b.load("test.keep", "sleep", keys{"KeepAlive": true})
+			t := b.load("dev.portward.test.keep", "sleep", keys{"KeepAlive": true})
 			for life := range uint64(3) {
 				e := b.next(t, jobs.Started)
-				if e.Life != life+1 {
-					b.Fatalf("life %d, want %d", e.Life, life+1)
-				}
+				b.lived(e.Life, life+1)
 				b.ok(syscall.Kill(e.PID, syscall.SIGKILL))
 				if x := b.next(t, jobs.Exited); x.Life != e.Life || x.PID != e.PID || x.Exit.Signal != int(syscall.SIGKILL) {
 					b.Fatalf("exit: %+v", x)
 				}
 			}
 		}},
-		{"SuccessfulExit false starts again after a failure and not after success", func(b *bench) {
-			more := service("test.success")
-			more["KeepAlive"] = map[string]bool{"SuccessfulExit": false}
-			t := b.load("test.success", "serve", more)
-			b.next(t, jobs.Started)
-			say(b.dial("test.success"), "exit 4")
-			b.next(t, jobs.Exited)
-			b.next(t, jobs.Started)
-			say(b.dial("test.success"), "exit 0")
-			b.next(t, jobs.Exited)
-			b.status(t, jobs.Waiting)
-		}},
-		{"Crashed true starts again after a crash signal and not after SIGKILL", func(b *bench) {
-			more := service("test.crashed")
-			more["KeepAlive"] = map[string]bool{"Crashed": true}
-			t := b.load("test.crashed", "serve", more)
-			b.ok(syscall.Kill(b.next(t, jobs.Started).PID, syscall.SIGKILL))
-			b.next(t, jobs.Exited)
-			b.status(t, jobs.Waiting)
-			b.ok(b.Engine.Kickstart(b.ctx, t, false))
-			b.next(t, jobs.Started)
-			say(b.dial("test.crashed"), "signal %d", syscall.SIGSEGV)
-			b.next(t, jobs.Exited)
-			b.next(t, jobs.Started)
-		}},
 		{"Kickstart starts what does not run, and leaves alone what does", func(b *bench) {
-			t := b.load("test.kick", "sleep", nil)
+			t := b.load("dev.portward.test.kick", "sleep", nil)
 			b.never(t, jobs.Started)
 			b.ok(b.Engine.Kickstart(b.ctx, t, false))
 			s := b.status(t, jobs.Running)
 			b.ok(b.Engine.Kickstart(b.ctx, t, false))
-			if again := b.status(t, jobs.Running); again.PID != s.PID || again.Life != 1 {
+			if again := b.status(t, jobs.Running); again.PID != s.PID {
 				b.Fatalf("%+v became %+v", s, again)
 			}
+			b.lived(s.Life, 1)
 		}},
 		{"Kickstart with kill ends the life with SIGKILL and begins the next", func(b *bench) {
-			t := b.load("test.rekick", "stubborn", nil)
+			t := b.load("dev.portward.test.rekick", "stubborn", keys{"ExitTimeOut": 1})
 			b.ok(b.Engine.Kickstart(b.ctx, t, false))
+			before := b.status(t, jobs.Running)
 			b.ok(b.Engine.Kickstart(b.ctx, t, true))
-			if s := b.status(t, jobs.Running); s.Life != 2 || s.Last.Signal != int(syscall.SIGKILL) {
+			s := b.status(t, jobs.Running)
+			if s.PID == before.PID || s.Last == nil || s.Last.Signal != int(syscall.SIGKILL) {
 				b.Fatalf("after kill: %+v", s)
 			}
+			b.lived(s.Life, 2)
 		}},
+		{"Bootout asks first, and what is gone is not loaded", func(b *bench) {
+			t := b.load("dev.portward.test.out", "obey", keys{"RunAtLoad": true})
+			pid := b.note("dev.portward.test.out", "obeying").PID
+			b.ok(b.Engine.Bootout(b.ctx, t))
+			b.note("dev.portward.test.out", "obeyed")
+			if b.can(Lives) && !b.next(t, jobs.Exited).Exit.Success() {
+				b.Fatalf("exit: %+v", b.seen)
+			}
+			b.next(t, jobs.Unloaded)
+			if !Gone(pid) {
+				b.Fatal("the process is there")
+			}
+			_, err := b.Engine.State(b.ctx, t)
+			b.fails(err, jobs.ErrNotLoaded)
+			b.fails(b.Engine.Bootout(b.ctx, t), jobs.ErrNotLoaded)
+			b.fails(b.Engine.Kickstart(b.ctx, t, false), jobs.ErrNotLoaded)
+			b.fails(b.Engine.Hold(b.ctx, t, b.deadline()), jobs.ErrNotLoaded)
+		}},
+		{"ExitTimeOut ends what does not obey", func(b *bench) {
+			t := b.load("dev.portward.test.deaf", "stubborn", keys{"RunAtLoad": true, "ExitTimeOut": 1})
+			pid := b.note("dev.portward.test.deaf", "deaf").PID
+			b.ok(b.Engine.Bootout(b.ctx, t))
+			if !Gone(pid) {
+				b.Fatal("the process is there")
+			}
+			if b.can(Lives) && b.next(t, jobs.Exited).Exit.Signal != int(syscall.SIGKILL) {
+				b.Fatalf("exit: %+v", b.seen)
+			}
+		}},
+		{"when the main process dies the rest of its group is killed", func(b *bench) {
+			t := b.load("dev.portward.test.family", "family", keys{"RunAtLoad": true})
+			child := b.note("dev.portward.test.family", "deaf").PID
+			b.ok(syscall.Kill(b.state(t).PID, syscall.SIGKILL))
+			b.next(t, jobs.Exited)
+			if !b.can(Lives) { // seen by looking, which may be too early
+				b.until("the rest is gone", func() bool { return Gone(child) })
+			}
+			if !Gone(child) {
+				b.Fatal("the group's member is there after the exit was reported")
+			}
+		}},
+		{"AbandonProcessGroup leaves the rest of the group alone", func(b *bench) {
+			t := b.load("dev.portward.test.abandon", "family", keys{"RunAtLoad": true, "AbandonProcessGroup": true})
+			child := b.note("dev.portward.test.abandon", "deaf").PID
+			b.Cleanup(func() { syscall.Kill(child, syscall.SIGKILL) })
+			b.ok(b.Engine.Bootout(b.ctx, t))
+			if Gone(child) {
+				b.Fatal("the abandoned process was killed")
+			}
+		}},
+		{"a hold lets a running job run, keeps it afterwards, and ends", func(b *bench) {
+			t := b.load("dev.portward.test.kept", "sleep", nil)
+			b.ok(b.Engine.Kickstart(b.ctx, t, false))
+			s := b.status(t, jobs.Running)
+			b.ok(b.Engine.Hold(b.ctx, t, time.Now().Add(time.Hour)))
+			b.fails(b.Engine.Kickstart(b.ctx, t, true), jobs.ErrHeld)
+			if again := b.status(t, jobs.Running); again.PID != s.PID || again.HeldUntil.IsZero() {
+				b.Fatalf("%+v became %+v", s, again)
+			}
+			b.ok(syscall.Kill(s.PID, syscall.SIGKILL))
+			b.until("it is held", func() bool { return b.state(t).Status == jobs.Held })
+			b.fails(b.Engine.Kickstart(b.ctx, t, false), jobs.ErrHeld)
+			b.ok(b.Engine.Hold(b.ctx, t, time.Time{}))
+			b.ok(b.Engine.Kickstart(b.ctx, t, false))
+			b.status(t, jobs.Running)
+		}},
+	}
+}
+
+// countedCases are those that count lives.
+func countedCases() []rule {
+	return []rule{
 		{"StartInterval starts again and again, but not at load and not what runs", func(b *bench) {
-			hourly := b.load("test.hourly", "exit 0", keys{"StartInterval": 3600})
-			t := b.load("test.ticks", "exit 0", keys{"StartInterval": 1})
-			long := b.load("test.long", "sleep", keys{"StartInterval": 1})
+			hourly := b.load("dev.portward.test.hourly", "exit 0", keys{"StartInterval": 3600})
+			t := b.load("dev.portward.test.ticks", "exit 0", keys{"StartInterval": 1})
+			long := b.load("dev.portward.test.long", "sleep", keys{"StartInterval": 1})
 			pid := b.next(long, jobs.Started).PID
 			for life := range uint64(2) {
 				if e := b.next(t, jobs.Exited); e.Life != life+1 {
@@ -96,7 +145,7 @@ func lifeCases() []rule {
 		}},
 		{"a start that fails is an event with a life, an error to who asked, and is retried", func(b *bench) {
 			path, appear := b.executable()
-			t := b.load("test.late", "sleep", keys{"Program": path, "KeepAlive": true})
+			t := b.load("dev.portward.test.late", "sleep", keys{"Program": path, "KeepAlive": true})
 			if e := b.next(t, jobs.StartFailed); e.Life != 1 || e.Err == "" {
 				b.Fatalf("failed start: %+v", e)
 			}
@@ -110,71 +159,9 @@ func lifeCases() []rule {
 				b.Fatalf("restarts: %+v", s)
 			}
 		}},
-		{"a failed start on demand is retried while the connection is queued", func(b *bench) {
-			path, appear := b.executable()
-			more := service("test.later")
-			more["Program"] = path
-			t := b.load("test.later", "serve", more)
-			c := b.dial("test.later")
-			b.next(t, jobs.StartFailed)
-			b.next(t, jobs.StartFailed)
-			appear()
-			if n := b.life(c); n < 3 {
-				b.Fatalf("life %d answers", n)
-			}
-		}},
-		{"Bootout asks first, and what is gone is not loaded", func(b *bench) {
-			t := b.load("test.out", "obey", keys{"RunAtLoad": true})
-			pid := b.note("test.out", "obeying").PID
-			b.ok(b.Engine.Bootout(b.ctx, t))
-			if e := b.next(t, jobs.Exited); !e.Exit.Success() {
-				b.Fatalf("exit: %+v", e)
-			}
-			b.next(t, jobs.Unloaded)
-			if !Gone(pid) {
-				b.Fatal("the process is there")
-			}
-			_, err := b.Engine.State(b.ctx, t)
-			b.fails(err, jobs.ErrNotLoaded)
-			b.fails(b.Engine.Bootout(b.ctx, t), jobs.ErrNotLoaded)
-			b.fails(b.Engine.Kickstart(b.ctx, t, false), jobs.ErrNotLoaded)
-			b.fails(b.Engine.Hold(b.ctx, t, b.deadline()), jobs.ErrNotLoaded)
-		}},
-		{"ExitTimeOut ends what does not obey", func(b *bench) {
-			t := b.load("test.deaf", "stubborn", keys{"RunAtLoad": true, "ExitTimeOut": 1})
-			b.note("test.deaf", "deaf")
-			b.ok(b.Engine.Bootout(b.ctx, t))
-			if e := b.next(t, jobs.Exited); e.Exit.Signal != int(syscall.SIGKILL) {
-				b.Fatalf("exit: %+v", e)
-			}
-		}},
-		{"a stopped process obeys Bootout", func(b *bench) {
-			t := b.load("test.stopped", "sleep", keys{"RunAtLoad": true, "ExitTimeOut": 600})
-			b.note("test.stopped", "sleep")
-			b.ok(syscall.Kill(b.state(t).PID, syscall.SIGSTOP))
-			b.ok(b.Engine.Bootout(b.ctx, t))
-		}},
-		{"when the main process dies the rest of its group is killed", func(b *bench) {
-			t := b.load("test.family", "family", keys{"RunAtLoad": true})
-			child := b.note("test.family", "deaf").PID
-			b.ok(syscall.Kill(b.state(t).PID, syscall.SIGKILL))
-			b.next(t, jobs.Exited)
-			if !Gone(child) {
-				b.Fatal("the group's member is there after the exit was reported")
-			}
-		}},
-		{"AbandonProcessGroup leaves the rest of the group alone", func(b *bench) {
-			t := b.load("test.abandon", "family", keys{"RunAtLoad": true, "AbandonProcessGroup": true})
-			child := b.note("test.abandon", "deaf").PID
-			b.Cleanup(func() { syscall.Kill(child, syscall.SIGKILL) })
-			b.ok(b.Engine.Bootout(b.ctx, t))
-			if Gone(child) {
-				b.Fatal("the abandoned process was killed")
-			}
-		}},
 		{"life numbers begin with 1 and never go back", func(b *bench) {
-			path := b.write("test.lives", "exit 0", keys{"RunAtLoad": true})
-			t := jobs.MakeTarget(jobs.System, "test.lives")
+			path := b.write("dev.portward.test.lives", "exit 0", keys{"RunAtLoad": true})
+			t := jobs.MakeTarget(jobs.System, "dev.portward.test.lives")
 			for life := range uint64(3) {
 				b.ok(b.Engine.Bootstrap(b.ctx, jobs.System, path))
 				if e := b.next(t, jobs.Exited); e.Life != life+1 {
@@ -183,19 +170,16 @@ func lifeCases() []rule {
 				b.ok(b.Engine.Bootout(b.ctx, t))
 			}
 		}},
-		{"a job inherits its sockets, the lifeline, its life and its surroundings", func(b *bench) {
-			more := service("test.heir")
-			more["RunAtLoad"], more["WorkingDirectory"] = true, b.dir
-			t := b.load("test.heir", "serve", more)
-			n := b.note("test.heir", "serve")
-			if n.Life != 1 || n.Target != string(t) || n.Session != "" || n.Arg != "test.heir" || n.Dir != b.dir {
-				b.Fatalf("child says %+v", n)
-			}
-			for _, name := range []string{"test.heir", jobs.Lifeline} {
-				if !slices.Contains(n.Names, name) {
-					b.Fatalf("no descriptor %s: %+v", name, n)
-				}
-			}
+	}
+}
+
+func stoppedCases() []rule {
+	return []rule{
+		{"a stopped process obeys Bootout", func(b *bench) {
+			t := b.load("dev.portward.test.stopped", "sleep", keys{"RunAtLoad": true, "ExitTimeOut": 600})
+			b.note("dev.portward.test.stopped", "sleep")
+			b.ok(syscall.Kill(b.state(t).PID, syscall.SIGSTOP))
+			b.ok(b.Engine.Bootout(b.ctx, t))
 		}},
 	}
 }

@@ -54,10 +54,14 @@ func Gone(pid int) bool { s := procState(pid); return s == 0 || s == 'Z' || s ==
 // Stopped tells whether a process is stopped by a signal.
 func Stopped(pid int) bool { return procState(pid) == 'T' }
 
-// procState is the third field of proc_pid_stat(5), 0 for no process.
+// procState is the third field of proc_pid_stat(5), 0 for no process, and a
+// question mark where there is no such file for anybody.
 func procState(pid int) byte {
 	if syscall.Kill(pid, 0) == syscall.ESRCH {
 		return 0
+	}
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		return '?'
 	}
 	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, rest, ok := bytes.Cut(data, []byte(") "))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,10 +14,22 @@ import (
 )
 
 // Test checks the contract of jobs.Engine. Each case opens an engine of its
-// own. The program that calls it calls Child in its TestMain.
-func Test(t *testing.T, open func(*testing.T) Harness) {
-	for _, c := range cases() {
-		t.Run(c.rule, func(t *testing.T) { c.run(newBench(t, open)) })
+// own. The program that calls it calls Child in its TestMain. Rules that need
+// what the engine lacks are not run; they are named, with the reason.
+func Test(t *testing.T, open func(*testing.T) Harness, lacks ...Lack) {
+	for _, g := range groups() {
+		why := lacking(lacks, g.needs)
+		for _, c := range g.rules {
+			if why != "" {
+				t.Logf("left out: %s: %s", c.rule, why)
+				continue
+			}
+			t.Run(c.rule, func(t *testing.T) {
+				b := newBench(t, open)
+				b.lacks = lacks
+				c.run(b)
+			})
+		}
 	}
 }
 
@@ -25,8 +38,27 @@ type rule struct {
 	run  func(*bench)
 }
 
-func cases() []rule {
-	return append(append(demandCases(), lifeCases()...), worldCases()...)
+// A group is rules that need the same.
+type group struct {
+	needs Ability
+	rules []rule
+}
+
+func groups() []group {
+	return []group{
+		{Demand, demandCases()}, {"", lifeCases()}, {Lives, countedCases()}, {Continues, stoppedCases()},
+		{Logins, sessionCases()}, {"", worldCases()}, {Files, fileCases()},
+	}
+}
+
+// lacking answers why an ability is not there, "" if it is.
+func lacking(lacks []Lack, a Ability) string {
+	for _, l := range lacks {
+		if l.Ability == a {
+			return l.Reason
+		}
+	}
+	return ""
 }
 
 func service(name string) keys { return keys{"MachServices": map[string]bool{name: true}} }
@@ -34,11 +66,11 @@ func service(name string) keys { return keys{"MachServices": map[string]bool{nam
 func demandCases() []rule {
 	return []rule{
 		{"a job with a service is started by its first connection and not before", func(b *bench) {
-			t := b.load("test.demand", "serve", service("test.demand"))
+			t := b.load("dev.portward.test.demand", "serve", service("dev.portward.test.demand"))
 			if s := b.status(t, jobs.Waiting); s.Life != 0 || s.PID != 0 {
 				b.Fatalf("before any connection: %+v", s)
 			}
-			c := b.dial("test.demand")
+			c := b.dial("dev.portward.test.demand")
 			if n := b.life(c); n != 1 {
 				b.Fatalf("life %d answers, want 1", n)
 			}
@@ -47,10 +79,10 @@ func demandCases() []rule {
 			}
 		}},
 		{"a connection queued when the job exits starts it again at once", func(b *bench) {
-			t := b.load("test.queue", "serve", service("test.queue"))
-			first := b.dial("test.queue")
+			t := b.load("dev.portward.test.queue", "serve", service("dev.portward.test.queue"))
+			first := b.dial("dev.portward.test.queue")
 			b.next(t, jobs.Started)
-			second := b.dial("test.queue")
+			second := b.dial("dev.portward.test.queue")
 			say(first, "exit 3")
 			if n := b.life(second); n != 2 {
 				b.Fatalf("life %d answers, want 2", n)
@@ -60,11 +92,11 @@ func demandCases() []rule {
 			}
 		}},
 		{"a job that exits 0 with nothing queued waits, and that is no restart", func(b *bench) {
-			t := b.load("test.idle", "serve", service("test.idle"))
-			say(b.dial("test.idle"), "exit 0")
+			t := b.load("dev.portward.test.idle", "serve", service("dev.portward.test.idle"))
+			say(b.dial("dev.portward.test.idle"), "exit 0")
 			b.next(t, jobs.Exited)
 			b.status(t, jobs.Waiting)
-			if n := b.life(b.dial("test.idle")); n != 2 {
+			if n := b.life(b.dial("dev.portward.test.idle")); n != 2 {
 				b.Fatalf("life %d answers, want 2", n)
 			}
 			if s := b.state(t); s.Restarts != 0 {
@@ -72,20 +104,20 @@ func demandCases() []rule {
 			}
 		}},
 		{"a crash without KeepAlive is followed by a start on demand only", func(b *bench) {
-			t := b.load("test.crash", "serve", service("test.crash"))
-			say(b.dial("test.crash"), "signal %d", syscall.SIGKILL)
+			t := b.load("dev.portward.test.crash", "serve", service("dev.portward.test.crash"))
+			say(b.dial("dev.portward.test.crash"), "signal %d", syscall.SIGKILL)
 			if e := b.next(t, jobs.Exited); e.Exit.Signal != int(syscall.SIGKILL) {
 				b.Fatalf("exit: %+v", e)
 			}
 			b.status(t, jobs.Waiting)
-			if n := b.life(b.dial("test.crash")); n != 2 {
+			if n := b.life(b.dial("dev.portward.test.crash")); n != 2 {
 				b.Fatalf("life %d answers, want 2", n)
 			}
 		}},
 		{"a held job leaves its connections queued and is started when that is over", func(b *bench) {
-			t := b.load("test.hold", "serve", service("test.hold"))
+			t := b.load("dev.portward.test.hold", "serve", service("dev.portward.test.hold"))
 			b.ok(b.Engine.Hold(b.ctx, t, time.Now().Add(time.Hour)))
-			c := b.dial("test.hold")
+			c := b.dial("dev.portward.test.hold")
 			if s := b.status(t, jobs.Held); s.HeldUntil.Before(time.Now()) {
 				b.Fatalf("held: %+v", s)
 			}
@@ -97,19 +129,19 @@ func demandCases() []rule {
 			}
 		}},
 		{"a hold ends by itself, and lets a running job run", func(b *bench) {
-			t := b.load("test.holding", "serve", service("test.holding"))
-			c := b.dial("test.holding")
+			t := b.load("dev.portward.test.holding", "serve", service("dev.portward.test.holding"))
+			c := b.dial("dev.portward.test.holding")
 			b.next(t, jobs.Started)
 			b.ok(b.Engine.Hold(b.ctx, t, time.Now().Add(time.Second)))
 			b.status(t, jobs.Running)
-			second := b.dial("test.holding")
+			second := b.dial("dev.portward.test.holding")
 			say(c, "exit 1")
 			if n := b.life(second); n != 2 {
 				b.Fatalf("life %d answers, want 2", n)
 			}
 		}},
 		{"a socket is held above the job and starts it", func(b *bench) {
-			t := b.load("test.socket", "serve", keys{"Sockets": map[string]any{
+			t := b.load("dev.portward.test.socket", "serve", keys{"Sockets": map[string]any{
 				"viewer": map[string]any{"SockNodeName": "127.0.0.1", "SockServiceName": "0", "SockType": "stream", "SockFamily": "IPv4"}}})
 			addr, err := b.Addr(b.ctx, t, "viewer")
 			b.ok(err)
@@ -133,11 +165,63 @@ func demandCases() []rule {
 			b.ok(err)
 			defer l.Close()
 			_, port, _ := net.SplitHostPort(l.Addr().String())
-			path := b.write("test.busy", "serve", keys{"Sockets": map[string]any{
+			path := b.write("dev.portward.test.busy", "serve", keys{"Sockets": map[string]any{
 				"viewer": map[string]any{"SockNodeName": "127.0.0.1", "SockServiceName": port}}})
 			b.names(b.Engine.Bootstrap(b.ctx, jobs.System, path), path, "Sockets.viewer")
-			_, err = b.Engine.State(b.ctx, "system/test.busy")
+			_, err = b.Engine.State(b.ctx, "system/dev.portward.test.busy")
 			b.fails(err, jobs.ErrNotLoaded)
+		}},
+		{"SuccessfulExit false starts again after a failure and not after success", func(b *bench) {
+			more := service("dev.portward.test.success")
+			more["KeepAlive"] = map[string]bool{"SuccessfulExit": false}
+			t := b.load("dev.portward.test.success", "serve", more)
+			b.next(t, jobs.Started)
+			say(b.dial("dev.portward.test.success"), "exit 4")
+			b.next(t, jobs.Exited)
+			b.next(t, jobs.Started)
+			say(b.dial("dev.portward.test.success"), "exit 0")
+			b.next(t, jobs.Exited)
+			b.status(t, jobs.Waiting)
+		}},
+		{"Crashed true starts again after a crash signal and not after SIGKILL", func(b *bench) {
+			more := service("dev.portward.test.crashed")
+			more["KeepAlive"] = map[string]bool{"Crashed": true}
+			t := b.load("dev.portward.test.crashed", "serve", more)
+			b.ok(syscall.Kill(b.next(t, jobs.Started).PID, syscall.SIGKILL))
+			b.next(t, jobs.Exited)
+			b.status(t, jobs.Waiting)
+			b.ok(b.Engine.Kickstart(b.ctx, t, false))
+			b.next(t, jobs.Started)
+			say(b.dial("dev.portward.test.crashed"), "signal %d", syscall.SIGSEGV)
+			b.next(t, jobs.Exited)
+			b.next(t, jobs.Started)
+		}},
+		{"a failed start on demand is retried while the connection is queued", func(b *bench) {
+			path, appear := b.executable()
+			more := service("dev.portward.test.later")
+			more["Program"] = path
+			t := b.load("dev.portward.test.later", "serve", more)
+			c := b.dial("dev.portward.test.later")
+			b.next(t, jobs.StartFailed)
+			b.next(t, jobs.StartFailed)
+			appear()
+			if n := b.life(c); n < 3 {
+				b.Fatalf("life %d answers", n)
+			}
+		}},
+		{"a job inherits its sockets, the lifeline, its life and its surroundings", func(b *bench) {
+			more := service("dev.portward.test.heir")
+			more["RunAtLoad"], more["WorkingDirectory"] = true, b.dir
+			t := b.load("dev.portward.test.heir", "serve", more)
+			n := b.note("dev.portward.test.heir", "serve")
+			if n.Life != 1 || n.Target != string(t) || n.Session != "" || n.Arg != "dev.portward.test.heir" || n.Dir != b.dir {
+				b.Fatalf("child says %+v", n)
+			}
+			for _, name := range []string{"dev.portward.test.heir", jobs.Lifeline} {
+				if !slices.Contains(n.Names, name) {
+					b.Fatalf("no descriptor %s: %+v", name, n)
+				}
+			}
 		}},
 	}
 }
