@@ -1,10 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -37,12 +37,28 @@ func beside(dir string) (map[string]string, bool) {
 	return m, true
 }
 
-// build compiles the programs, one line of progress each.
-func build(ctx context.Context, dir string, progress func(string, ...any)) (map[string]string, error) {
+// source answers where this module's source is. What Go says of its absence is
+// about Go.
+func source(ctx context.Context) (string, error) {
+	if _, err := exec.LookPath("go"); err != nil {
+		return "", fmt.Errorf("the programs are not beside this one, and Go is not here to build them\nhint: keep %s in one directory, or install Go", strings.Join(programs, ", "))
+	}
 	out, err := runBound(ctx, "", os.Environ(), "go", "list", "-m", "-f", "{{.Dir}}", "portward")
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
 	src := strings.TrimSpace(string(out))
 	if err != nil || !filepath.IsAbs(src) {
-		return nil, fmt.Errorf("the programs are not beside this one, and their source is not here: %s\nhint: run this in a clone of portward, with Go installed", cmp.Or(src, fmt.Sprint(err)))
+		return "", fmt.Errorf("the programs are not beside this one, and this is no clone of portward to build them from\nhint: keep %s in one directory, or run this in a clone", strings.Join(programs, ", "))
+	}
+	return src, nil
+}
+
+// build compiles the programs, one line of progress each.
+func build(ctx context.Context, dir string, progress func(string, ...any)) (map[string]string, error) {
+	src, err := source(ctx)
+	if err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err

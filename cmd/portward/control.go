@@ -140,17 +140,24 @@ func target(name string) (jobs.Target, error) {
 	return "", fmt.Errorf("no job %q: netchild, supervisor or guiagent/SESSION", name)
 }
 
-// nickname is what target reads.
+// nickname is what target reads, and one for the job that is not poked.
 func nickname(t jobs.Target) string {
 	switch {
 	case t == netchildTarget:
 		return "netchild"
 	case t == supervisorTarget:
 		return "supervisor"
+	case t == rescueTarget:
+		return "rescue"
 	case t.Session() != "" && t == agentTarget(t.Session()):
 		return "guiagent/" + t.Session()
 	}
 	return string(t)
+}
+
+// somebodyElses is for who may not see what runs or ran on root.
+func somebodyElses(root string, err error) error {
+	return fmt.Errorf("the `portward up` on %s is somebody else's: %w", root, err)
 }
 
 // ask sends one request to the `up` that runs on root.
@@ -168,7 +175,7 @@ func askAs(policy xpcpeer.Policy, root string, req request) (response, error) {
 	defer cancel()
 	d, err := c.Call(ctx, wire.Dict{"k": kindControl, keyJSON: b})
 	if errors.Is(err, xpcpeer.ErrRefused) || errors.Is(err, fs.ErrPermission) {
-		return response{}, fmt.Errorf("the `portward up` on %s is somebody else's: %w", root, err)
+		return response{}, somebodyElses(root, err)
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, xpcpeer.ErrInvalid) {
 		return response{}, fmt.Errorf("no `portward up` runs on %s\nhint: start one, or say where with --root DIR", root)

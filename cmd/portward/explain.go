@@ -86,10 +86,16 @@ func explain(args []string) (int, error) {
 	if err != nil {
 		return program.ExitUsage, err
 	}
-	if _, err := os.Stat(filepath.Join(root, marker)); err != nil {
+	if _, err := os.Stat(filepath.Join(root, marker)); errors.Is(err, os.ErrPermission) {
+		return program.ExitAgain, somebodyElses(root, err)
+	} else if err != nil {
 		return program.ExitAgain, fmt.Errorf("nothing ran on %s: %w\nhint: say where it ran with --root DIR", root, err)
 	}
-	return program.ExitOK, explainTo(os.Stdout, root)
+	err = explainTo(os.Stdout, root)
+	if errors.Is(err, os.ErrPermission) {
+		return program.ExitAgain, somebodyElses(root, err)
+	}
+	return program.ExitOK, err
 }
 
 // explainTo tells what both stores hold. For netchild the supervisor's verdict
@@ -104,11 +110,11 @@ func explainTo(out io.Writer, root string) error {
 		return err
 	}
 	for _, r := range mergeEnds(seen, judged) {
-		if r.Job == "update" { // a release, and no process
+		if r.Job == releases { // and no process
 			fmt.Fprintf(out, "%s  release %s: %s\n", r.Time.Local().Format("2006-01-02 15:04:05.000"), r.Class, r.Text)
 			continue
 		}
-		fmt.Fprintf(out, "%s  %s life %d, after %v: %s: %s\n", r.Time.Local().Format("2006-01-02 15:04:05.000"), r.Job, r.Life, r.Uptime.Round(time.Millisecond), r.Class, r.Text)
+		fmt.Fprintf(out, "%s  %s life %d, after %v: %s\n", r.Time.Local().Format("2006-01-02 15:04:05.000"), r.Job, r.Life, r.Uptime.Round(time.Millisecond), inWords(r))
 		fmt.Fprintf(out, "    evidence: %s\n", evidenceOf(root, r))
 	}
 	if len(seen)+len(judged) == 0 {
@@ -125,26 +131,63 @@ func explainTo(out io.Writer, root string) error {
 	return nil
 }
 
-// mergeEnds puts the verdicts in place of the ends they are about.
+// mergeEnds puts the verdicts in place of the ends they are about, each at the
+// time and after the uptime that the engine saw: a verdict may come later, and
+// the supervisor counts from the check-in. The ends of a job come in the order of
+// its lives.
 func mergeEnds(seen, judged []evidence.Record) []evidence.Record {
 	type key struct {
 		job  string
 		life uint64
 	}
-	verdicts := map[key]bool{}
-	for _, r := range judged {
-		verdicts[key{r.Job, r.Life}] = true
-	}
+	verdicts := map[key]int{}
 	all := slices.Clone(judged)
+	for i, r := range all {
+		if r.Job != releases {
+			verdicts[key{r.Job, r.Life}] = i
+		}
+	}
 	for _, r := range seen {
-		if !verdicts[key{r.Job, r.Life}] {
+		if i, ok := verdicts[key{r.Job, r.Life}]; ok {
+			all[i].Time, all[i].Uptime = r.Time, cmp.Or(r.Uptime, all[i].Uptime)
+		} else {
 			all = append(all, r)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b evidence.Record) int {
-		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Life, b.Life))
-	})
+	slices.SortStableFunc(all, func(a, b evidence.Record) int { return cmp.Compare(a.Life, b.Life) })
+	latest := map[string]time.Time{}
+	for i, r := range all {
+		if r.Job != releases && r.Time.Before(latest[r.Job]) { // of a verdict whose end was not seen
+			all[i].Time = latest[r.Job]
+		}
+		latest[r.Job] = all[i].Time
+	}
+	slices.SortStableFunc(all, func(a, b evidence.Record) int { return a.Time.Compare(b.Time) })
 	return all
+}
+
+// inWords says how a process ended: the class, which docs/processes.md lists, and
+// what is known beyond it.
+func inWords(r evidence.Record) string {
+	switch {
+	case r.Class == "ended":
+		return r.Class + ": " + exitInWords(jobs.Target(r.Job), r.Text)
+	case r.Class == "none":
+		return "none: it ended before it had checked in with this supervisor: " + r.Text
+	case r.Class == "asked" && r.Text == "asked to restart":
+		return "asked: to restart, for the trial of a release"
+	case r.Class == "asked" && r.Text == "stopping":
+		return "asked: to stop"
+	}
+	return r.Class + ": " + r.Text
+}
+
+// exitInWords says what an exit means that has a meaning.
+func exitInWords(t jobs.Target, exit string) string {
+	if t == supervisorTarget && exit == fmt.Sprintf("exit %d", program.ExitAgain) {
+		return "handed over to another bundle (" + exit + ")"
+	}
+	return exit
 }
 
 // evidenceOf says where to look.
@@ -153,11 +196,8 @@ func evidenceOf(root string, r evidence.Record) string {
 		return r.Blob
 	}
 	t := jobs.Target(r.Job)
-	switch {
-	case t.Session() != "":
+	if t.Session() != "" {
 		return logPath(root, t)
-	case t == supervisorTarget:
-		return filepath.Join(root, "log", "supervisor.log")
 	}
-	return filepath.Join(root, "log", "netchild.log")
+	return filepath.Join(root, "log", nickname(t)+".log") // as the plists say
 }

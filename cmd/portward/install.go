@@ -1,27 +1,24 @@
 package main
 
 import (
-	"crypto/sha256"
+	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"net/http"
 	"os"
-	"path/filepath"
 	"time"
 
 	"portward/internal/bundle"
 	"portward/internal/durable"
 	"portward/internal/program"
-	"portward/internal/update/fetch"
 	"portward/internal/update/tufrepo"
 	"portward/launchd"
 )
 
 // install makes the bundle under the root: the whole product, or, where there is
 // a repository, the seed, which lacks netchild and waits for the first release.
-func (w *world) install(from map[string]string) error {
+func (w *world) install(ctx context.Context, from map[string]string) error {
 	plists := w.plists
 	if plists == nil {
 		plists = launchd.Files()
@@ -29,16 +26,16 @@ func (w *world) install(from map[string]string) error {
 	if w.o.repo == "" {
 		return installWhole(w.o.root, from, plists, w.show.say)
 	}
-	root, err := w.firstRoot()
-	if err != nil {
-		return err
-	}
 	w.show.say("making the seed: no netchild yet")
 	from = maps.Clone(from)
 	delete(from, "netchild")
 	dir := program.BundleDir(w.o.root)
 	if _, err := bundle.Build(dir, from, plists, seedVersion, nil); err != nil {
 		return err
+	}
+	root, err := w.firstRoot(ctx)
+	if err != nil {
+		return errors.Join(err, durable.RemoveAll(dir)) // a seed that trusts nobody
 	}
 	return vouch(dir, map[string][]byte{"root.json": root})
 }
@@ -81,30 +78,6 @@ func vouch(dir string, files map[string][]byte) error {
 		}
 	}
 	return nil
-}
-
-// maxRoot bounds a root's metadata, in bytes.
-const maxRoot = 512 << 10
-
-// firstRoot answers the metadata with which trust begins: the file that --trust
-// names, or what the repository says of itself the first time it is asked.
-func (w *world) firstRoot() ([]byte, error) {
-	if w.o.trust != "" {
-		return os.ReadFile(w.o.trust)
-	}
-	w.show.say("asking %s for its keys", w.o.repo)
-	f, err := fetch.New(fetch.Config{Repo: w.o.repo, CA: w.o.ca, Proxy: w.o.proxy, Cache: filepath.Join(w.o.root, "build"), Version: program.Build(), Log: w.show.note})
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	root, err := f.Get("metadata/1.root.json", maxRoot, "")
-	if err != nil {
-		return nil, fmt.Errorf("the repository %s: %w\nhint: is it there, and was it made by portward keys init and portward publish?", w.o.repo, err)
-	}
-	sum := sha256.Sum256(root)
-	w.show.say("trusting the keys of %s as it shows them now (1.root.json, SHA-256 %s); --trust FILE pins them", w.o.repo, fmt.Sprintf("%x", sum[:8]))
-	return root, nil
 }
 
 // proxy answers how the repository is reached: as --proxy says, else as the

@@ -28,7 +28,8 @@ Makes, replaces and shows the keys of a repository.
           no passphrase, signs snapshot and timestamp daily. Nothing is ever
           overwritten.
   rotate  replaces a key, lost or not. ROLE is targets or online; root for all
-          three root keys; or the directory of the one root key to replace
+          three root keys; or the directory of the one root key to replace. One
+          directory holds one key, here too
   renew   signs the root for another year, with the same keys
   show    tells when the signatures end, and warns 30, 14 and 7 days before (of
           those that last for less, 3 days and 1)
@@ -148,29 +149,19 @@ func (k *keyFlags) init() error {
 }
 
 func (k *keyFlags) rotate(role string) error {
-	return k.change(func(pass tufrepo.Pass) error {
-		return tufrepo.Rotate(k.repo, k.dirs, role, pass, time.Now())
-	})
+	return k.change(func(o publish.Options) error { return publish.Rotate(o, role) })
 }
 
-func (k *keyFlags) renew() error {
-	return k.change(func(pass tufrepo.Pass) error {
-		return tufrepo.Renew(k.repo, k.dirs, pass, time.Now())
-	})
-}
+func (k *keyFlags) renew() error { return k.change(publish.RenewRoot) }
 
 // change does it while nobody publishes, and shows what is in force then.
-func (k *keyFlags) change(do func(tufrepo.Pass) error) error {
+func (k *keyFlags) change(do func(publish.Options) error) error {
 	pass, err := askPass(k.passFile)
 	if err != nil {
 		return err
 	}
-	lock, err := publish.Lock(k.repo, func(line string) { sayProgress("%s", line) })
-	if err != nil {
-		return err
-	}
-	defer lock.Close()
-	if err := do(pass); err != nil {
+	o := publish.Options{Repo: k.repo, Keys: k.dirs, Pass: pass, Now: time.Now(), Progress: func(line string) { sayProgress("%s", line) }}
+	if err := do(o); err != nil {
 		return err
 	}
 	return k.show()

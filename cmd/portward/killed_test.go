@@ -140,7 +140,7 @@ func TestUpKilled(t *testing.T) {
 		t.Logf("the last process was gone %v after up", time.Since(killed).Round(time.Millisecond))
 
 		var planted []string
-		for _, dir := range []string{"run", "private", "log", "evidence", "seen", "etc", "status", "Portward.app", "build", "state", "state/netchild"} {
+		for _, dir := range []string{"run", "private", "log", "evidence", "seen", "etc", "status", "current", "build", "state", "state/netchild"} {
 			path := filepath.Join(r.root, dir, "left")
 			os.Mkdir(filepath.Dir(path), 0o755)
 			if err := os.WriteFile(path, nil, 0o600); err != nil {

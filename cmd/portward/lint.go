@@ -13,18 +13,21 @@ const lintUsage = `usage: portward lint-release [--repo DIR [--channel C]] OLD N
 
 Compares the release OLD with NEW, which is to replace it, and says what would
 hurt the people who run OLD, one line each. OLD and NEW are bundles, or
-directories with a bundle for each platform (linux-amd64/Portward.app). Ends with
+directories with a bundle for each platform (DIR/linux-amd64). Ends with
 65 when a line begins with "error:".
 
   error    version not newer; an identifier, team, entitlement, mode or platform
            changed; a program or platform gone; any change of a job's property
-           list; an older minimum, or one that refuses NEW itself
+           list; an older minimum, or one that refuses NEW itself; a patch from
+           OLD to NEW that does not make NEW's bytes
   warning  what somebody should know
 
   --repo DIR    look at the repository as well: everything that its channel
                 offers must be there and unpack, each patch must round-trip,
                 nothing may be expired, and no platform may be left behind
   --channel C   which channel of it (stable)
+
+portward publish does the same with the release that it replaces.
 `
 
 func lintRelease(args []string) (int, error) {

@@ -20,9 +20,9 @@ import (
 
 const packUsage = `usage: portward pack --version VERSION [flags] OUT
 
-Makes a bundle of the product's programs and seals it: OUT itself when its name
-ends in .app, else OUT/Portward.app. Nothing may be there yet. The programs are
-those beside this one, or else built from this module's source.
+Makes a bundle of the product's programs and seals it: OUT/Portward.app, and
+OUT/seal.json beside it. Nothing may be at OUT yet. The programs are those beside
+this one, or else built from this module's source.
 
   --version VERSION  the release's, 1.2.3 or 1.2.3-rc.1; what is no such version
                      can run here, and cannot be published
@@ -53,9 +53,6 @@ func pack(args []string) (int, error) {
 		names = slices.DeleteFunc(slices.Clone(programs), func(s string) bool { return s == "netchild" })
 	}
 	out := rest[0]
-	if filepath.Ext(out) != ".app" {
-		out = filepath.Join(out, bundle.Name)
-	}
 	if _, err := os.Lstat(out); err == nil {
 		return exitData, fmt.Errorf("%s: %w", out, fs.ErrExist)
 	}

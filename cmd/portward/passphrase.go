@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"golang.org/x/term"
 
@@ -93,8 +95,34 @@ func typed(role, path string) ([]byte, error) {
 }
 
 func typeOnce(in int, prompt string) ([]byte, error) {
+	defer showAgain(in)()
 	fmt.Fprint(os.Stderr, prompt)
 	pass, err := term.ReadPassword(in)
 	fmt.Fprintln(os.Stderr)
 	return pass, err
+}
+
+// showAgain has a signal that ends this process leave a terminal that shows what
+// is typed, as it was before. It answers what ends that.
+func showAgain(in int) (end func()) {
+	before, err := term.GetState(in)
+	if err != nil {
+		return func() {}
+	}
+	caught, ended := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(caught, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		select {
+		case <-ended:
+		case s := <-caught:
+			_ = term.Restore(in, before)
+			fmt.Fprintln(os.Stderr)
+			signal.Reset(s)
+			_ = syscall.Kill(os.Getpid(), s.(syscall.Signal))
+		}
+	}()
+	return func() {
+		signal.Stop(caught)
+		close(ended)
+	}
 }

@@ -24,6 +24,12 @@ Makes BUNDLE the release of a channel, or changes the present one. DIR is served
 as it is by any static HTTPS host. Everything in it but metadata/timestamp.json
 keeps its name and bytes for ever.
 
+BUNDLE is compared with the present release as lint-release does; what would hurt
+the people who run that is not published. The file published.json beside the
+targets key remembers the newest version and every recall: an older copy of the
+repository, which would take them back, is refused. Each directory with a copy of
+that key has its own; in a new one it begins with what the repository says.
+
   --repo DIR         the repository, made by portward keys init
   --keys DIR         where the keys are: DIR/targets and DIR/online
   --targets-key DIR  that one elsewhere
@@ -35,9 +41,11 @@ keeps its name and bytes for ever.
   --ramp D           reach that share steadily within D, beginning with nobody
   --security         sessions may hold it back for 10 minutes at most
   --deltas N         make patches from the last N releases (3)
+  --despite-lint     publish it, whatever lint says
   --recall WHICH     that release must not run: machines go back to the one they
                      retained, and a recalled present release gives way to the
-                     good one before it
+                     good one before it. What was recalled before, and this copy
+                     of the repository does not know, is recalled again
   --resign           renew what ends first, snapshot and timestamp: daily
   --renew            renew the signature on the releases as well: quarterly, if
                      nothing is published meanwhile
@@ -99,6 +107,7 @@ func parsePublishing(args []string) (*publishing, error) {
 	flags.StringVar(&p.plan.Channel, "channel", defaultChannel, "")
 	flags.DurationVar(&p.ramp, "ramp", 0, "")
 	flags.BoolVar(&p.plan.Security, "security", false, "")
+	flags.BoolVar(&p.plan.DespiteLint, "despite-lint", false, "")
 	flags.BoolVar(&p.resign, "resign", false, "")
 	flags.BoolVar(&p.renew, "renew", false, "")
 	flags.IntVar(&p.plan.Deltas, "deltas", 3, "")
@@ -147,6 +156,8 @@ func (p *publishing) check(rest []string) error {
 		return errors.New("--ramp is for a bundle, or for --rollout")
 	case p.plan.Security && p.plan.Bundle == "":
 		return errors.New("--security is for a bundle")
+	case p.plan.DespiteLint && p.plan.Bundle == "":
+		return errors.New("--despite-lint is for a bundle")
 	}
 	var err error
 	p.plan.Share, err = parseShare(cmp.Or(p.share, "100%"))

@@ -22,6 +22,7 @@ type payloadReport struct {
 	Version string   `json:"version,omitempty"` // of the installed bundle
 	Trial   bool     `json:"trial"`             // it has still to prove itself
 	Denied  []string `json:"denied,omitempty"`  // versions that failed here
+	Error   string   `json:"error,omitempty"`   // why the last attempt to take a release came to nothing
 }
 
 type jobReport struct {
@@ -42,7 +43,7 @@ type sessionReport struct {
 func newReport(s snapshot, d time.Duration) report {
 	r := report{Version: reportVersion, Jobs: []jobReport{}, Sessions: []sessionReport{}}
 	p := s.Payload
-	r.Payload = payloadReport{State: string(p.State), Version: p.Version, Trial: p.Trial != nil}
+	r.Payload = payloadReport{State: string(p.State), Version: p.Version, Trial: p.Trial != nil, Error: p.Error}
 	for _, d := range p.Denied {
 		r.Payload.Denied = append(r.Payload.Denied, d.Version)
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -48,7 +49,8 @@ type rootLock struct {
 // errBusy is in the error for a root on which another `up` runs.
 var errBusy = errors.New("another `portward up`")
 
-// takeRoot makes dir a root, locks it, and removes what an earlier `up` left.
+// takeRoot makes dir a root, locks it, and removes what an earlier `up` left, but
+// for what that one tells: forget does, once this one runs.
 func takeRoot(dir string) (*rootLock, error) {
 	mode := fs.FileMode(0o700)
 	if os.Geteuid() == 0 {
@@ -126,7 +128,19 @@ func mayOwn(dir string) error {
 	}
 }
 
-// clean removes everything in the root but what is kept.
+// told is what explain tells of a run, in directories below the root.
+func told() []string { return []string{"evidence", "seen", "log"} }
+
+// forget removes what an earlier `up` tells.
+func (l *rootLock) forget() error {
+	var errs []error
+	for _, name := range told() {
+		errs = append(errs, l.remove(name))
+	}
+	return errors.Join(errs...)
+}
+
+// clean removes everything in the root but what is kept and what is told.
 func (l *rootLock) clean() error {
 	entries, err := os.ReadDir(l.dir)
 	if err != nil {
@@ -134,7 +148,7 @@ func (l *rootLock) clean() error {
 	}
 	var errs []error
 	for _, e := range entries {
-		if e.Name() != marker && e.Name() != kept {
+		if e.Name() != marker && e.Name() != kept && !slices.Contains(told(), e.Name()) {
 			errs = append(errs, l.remove(e.Name()))
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -109,17 +110,24 @@ func fit(text string, width, height int) []string {
 // table is the snapshot for people.
 func table(s snapshot) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-12s %-9s %5s %8s %9s %8s  %s\n", "JOB", "STATE", "LIFE", "PID", "UPTIME", "RESTARTS", "LAST VERDICT")
+	w := 12 // of the first column
+	for _, j := range s.Jobs {
+		w = max(w, len(nickname(jobs.Target(j.Label))))
+	}
+	fmt.Fprintf(&b, "%-*s %-9s %5s %8s %9s %8s  %s\n", w, "JOB", "STATE", "LIFE", "PID", "UPTIME", "RESTARTS", "LAST VERDICT")
 	for _, j := range s.Jobs {
 		pid, uptime := "-", "-"
 		if j.PID != 0 {
 			pid, uptime = fmt.Sprint(j.PID), time.Duration(j.UptimeS*float64(time.Second)).Round(100*time.Millisecond).String()
 		}
-		fmt.Fprintf(&b, "%-12s %-9s %5d %8s %9s %8d  %s\n", nickname(jobs.Target(j.Label)), j.State, j.Life, pid, uptime, j.Restarts, j.Verdict)
+		fmt.Fprintf(&b, "%-*s %-9s %5d %8s %9s %8d  %s\n", w, nickname(jobs.Target(j.Label)), j.State, j.Life, pid, uptime, j.Restarts, j.Verdict)
 	}
-	fmt.Fprintf(&b, "%-12s %9s %10s  %s\n", "LOGIN", "FRAMES/S", "FRAMES", "GAPS")
+	fmt.Fprintf(&b, "%-*s %9s %10s  %s\n", w, "LOGIN", "FRAMES/S", "FRAMES", "GAPS")
 	for _, x := range s.Sessions {
-		fmt.Fprintf(&b, "%-12s %9.1f %10d  %s\n", x.ID, x.FPS, x.Frames, gapsInWords(x))
+		fmt.Fprintf(&b, "%-*s %9.1f %10d  %s\n", w, x.ID, x.FPS, x.Frames, gapsInWords(x))
+	}
+	if text := hangsInWords(s); text != "" {
+		b.WriteString(text + "\n")
 	}
 	if s.Held != "" {
 		fmt.Fprintf(&b, "netchild is held: %s\n", s.Held)
@@ -138,9 +146,19 @@ func gapsInWords(x sessionView) string {
 		text = fmt.Sprintf("%d gaps, the last of %.1f ms", x.Gaps, x.LastGapMS)
 	}
 	if x.Broken {
-		text += ", broken now"
+		text += fmt.Sprintf(", broken for %v", time.Duration(x.BrokenMS*float64(time.Millisecond)).Round(time.Second))
 	}
 	return text
+}
+
+// hangsInWords tells of the time in which pictures stood still and no gap was
+// open yet: a hung netchild keeps its connections.
+func hangsInWords(s snapshot) string {
+	if s.Hangs == 0 {
+		return ""
+	}
+	times := map[bool]string{true: "once", false: fmt.Sprintf("%d times", s.Hangs)}[s.Hangs == 1]
+	return fmt.Sprintf("netchild hung %s: the pictures stood still for %v at least before the gap began", times, time.Duration(s.HangMS*float64(time.Millisecond)))
 }
 
 // watch shows the world until ctx ends or its time is up.
@@ -151,37 +169,67 @@ func (w *world) watch(ctx context.Context) error {
 		defer cancel()
 	}
 	if !w.show.live {
-		w.show.say("the viewer is at https://%s/#TOKEN; the token is in %s", w.viewer, w.tokenPath())
+		w.show.say("the viewer is at %s, where TOKEN is the line in %s", viewer.Address(reachable(w.viewer), "TOKEN"), w.tokenPath())
+		w.tellOfViewer()
 	}
-	every, told, payload := drawEvery, false, ""
-	if !w.show.live {
-		every = sumEvery
-	}
-	tick := time.NewTicker(every)
+	told, payload := false, ""
+	tick := time.NewTicker(drawEvery)
 	defer tick.Stop()
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
+		if !w.show.live && n%int(sumEvery/drawEvery) != 0 {
+			w.sample()
+			continue
+		}
 		s := w.snapshot()
 		if w.show.live {
 			if token, err := viewer.ReadToken(program.StateDir(w.o.root)); err == nil && !told {
 				told = true
-				w.show.say("the viewer is at %s", viewer.Address(w.viewer, token))
+				w.show.say("the viewer is at %s", viewer.Address(reachable(w.viewer), token))
+				w.tellOfViewer()
 			}
 			w.show.draw(table(s))
 			continue
 		}
 		if line := payloadLine(s.Payload); line != payload && s.Payload.Phase != "" {
 			payload = line
-			w.show.say("payload: %s", line)
+			w.show.say("release: %s", line)
 		}
 		for _, x := range s.Sessions {
 			w.show.say("login %s: %d frames, %.1f/s, %s", x.ID, x.Frames, x.FPS, gapsInWords(x))
 		}
 	}
+}
+
+// tellOfViewer says what a person meets who opens the address.
+func (w *world) tellOfViewer() {
+	w.show.say("its certificate is self-signed, so the browser warns once; go on")
+	host, port, _ := net.SplitHostPort(w.viewer)
+	if there := strings.Fields(os.Getenv("SSH_CONNECTION")); len(there) == 4 && net.ParseIP(host).IsLoopback() {
+		w.show.say("from where you sit: ssh -L %s:%s %s, then the same address", port, w.viewer, there[2])
+	}
+}
+
+// reachable answers an address that a browser can be given: of one that means
+// every interface, one that is seen from outside.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() {
+		return addr
+	}
+	host = "127.0.0.1"
+	list, _ := net.InterfaceAddrs()
+	for _, a := range list {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && n.IP.IsGlobalUnicast() {
+			host = n.IP.String()
+			break
+		}
+	}
+	return net.JoinHostPort(host, port)
 }
 
 func (w *world) tokenPath() string {
@@ -196,7 +244,7 @@ func tell(ev jobs.Event) string {
 	case jobs.StartFailed:
 		return fmt.Sprintf("%s: life %d did not start: %s", ev.Target, ev.Life, ev.Err)
 	case jobs.Exited:
-		return fmt.Sprintf("%s: life %d ended: %v", ev.Target, ev.Life, ev.Exit)
+		return fmt.Sprintf("%s: life %d ended: %s", ev.Target, ev.Life, exitInWords(ev.Target, ev.Exit.String()))
 	}
 	return ""
 }

@@ -39,6 +39,7 @@ func TestScripts(t *testing.T) {
 			}
 			e.Defer(func() { l.Close() })
 			e.Setenv("TAKEN", l.Addr().String())
+			e.Setenv("PORTWARD", filepath.Join(bin, "portward"))
 			return nil
 		},
 		Condition: func(name string) (bool, error) {

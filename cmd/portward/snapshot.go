@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"portward/internal/config"
+	"portward/internal/counters"
 	"portward/internal/evidence"
 	"portward/internal/jobs"
 	"portward/internal/program"
@@ -21,7 +23,9 @@ type snapshot struct {
 	Viewer   string        `json:"viewer"` // the page's address, without its token
 	Jobs     []jobView     `json:"jobs"`
 	Sessions []sessionView `json:"sessions"`
-	Held     string        `json:"held,omitempty"` // why netchild is held and until when
+	Held     string        `json:"held,omitempty"`    // why netchild is held and until when
+	Hangs    uint64        `json:"hangs,omitempty"`   // of netchild: before the gap of each the picture stood still
+	HangMS   float64       `json:"hang_ms,omitempty"` // for so long at least
 
 	Payload status.Payload `json:"payload"` // as in the status file
 }
@@ -42,7 +46,8 @@ type sessionView struct {
 	FPS       float64 `json:"fps"` // at the moment
 	Gaps      uint64  `json:"gaps"`
 	LastGapMS float64 `json:"last_gap_ms"`
-	Broken    bool    `json:"broken"` // a gap is open
+	Broken    bool    `json:"broken"`              // a gap is open
+	BrokenMS  float64 `json:"broken_ms,omitempty"` // for so long, as far as it was looked at
 
 	gaps []time.Duration
 }
@@ -63,11 +68,18 @@ func (w *world) snapshot() snapshot {
 		s.Jobs = append(s.Jobs, v)
 	}
 	if c := st.NetChild; c.State == status.Held {
-		s.Held = c.Reason + "; the next attempt at " + c.HeldUntil.Local().Format("15:04:05")
+		s.Held = heldInWords(c)
+	}
+	w.mu.Lock()
+	s.Hangs = w.news.hangs
+	w.mu.Unlock()
+	if s.Hangs > 0 {
+		s.HangMS = ms(cmp.Or(w.o.hang, time.Duration(config.Default().HangLimit)))
 	}
 	for _, p := range w.people.sessions {
 		if r, ok := w.lent.read(p.ID); ok {
-			v := sessionView{ID: p.ID, Frames: r.Frames, Gaps: r.Gaps, Broken: r.Open, gaps: r.Latest, FPS: w.rate(p.ID, r.Frames)}
+			fps, broken := w.rate(p.ID, r)
+			v := sessionView{ID: p.ID, Frames: r.Frames, Gaps: r.Gaps, Broken: r.Open, BrokenMS: ms(broken), gaps: r.Latest, FPS: fps}
 			if n := len(r.Latest); n > 0 {
 				v.LastGapMS = ms(r.Latest[n-1])
 			}
@@ -83,7 +95,7 @@ func viewJob(j jobs.State, st status.Status) jobView {
 		v.UptimeS = round(time.Since(j.Since).Seconds(), 10)
 	}
 	if j.Last != nil {
-		v.Verdict = j.Last.String()
+		v.Verdict = exitInWords(j.Target, j.Last.String())
 	}
 	if j.Target == netchildTarget && st.NetChild.Verdict != nil {
 		v.Verdict = st.NetChild.Verdict.Class
@@ -106,25 +118,46 @@ func lastVerdict(root string) string {
 	return ""
 }
 
-// A rate is frames per second over the last second or so.
+// A rate is frames per second over the last second or so, and when a gap was
+// seen first that is still open.
 type rate struct {
 	at     time.Time
 	frames uint64
 	fps    float64
+	broken time.Time
 }
 
-func (w *world) rate(session string, frames uint64) float64 {
+// rate takes a reading of a session, and answers its frames per second and for
+// how long it is broken.
+func (w *world) rate(session string, now counters.Reading) (fps float64, broken time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r := w.rates[session]
-	now := time.Now()
+	t := time.Now()
 	if r == nil {
 		r = &rate{at: w.began}
 		w.rates[session] = r
 	}
-	if d := now.Sub(r.at); d >= time.Second {
-		r.fps = round(float64(frames-r.frames)/d.Seconds(), 10)
-		r.at, r.frames = now, frames
+	if d := t.Sub(r.at); d >= time.Second {
+		r.fps = round(float64(now.Frames-r.frames)/d.Seconds(), 10)
+		r.at, r.frames = t, now.Frames
 	}
-	return r.fps
+	switch {
+	case !now.Open:
+		r.broken = time.Time{}
+	case r.broken.IsZero():
+		r.broken = t
+	default:
+		broken = t.Sub(r.broken)
+	}
+	return r.fps, broken
+}
+
+// sample takes a reading of each session: a gap's age is told by who looks often.
+func (w *world) sample() {
+	for _, p := range w.people.sessions {
+		if r, ok := w.lent.read(p.ID); ok {
+			w.rate(p.ID, r)
+		}
+	}
 }

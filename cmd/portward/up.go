@@ -21,7 +21,8 @@ const upUsage = `usage: portward up [flags]
 
 Runs the whole product here: builds its programs, makes a bundle, starts the
 embedded job engine and plays logins, until Ctrl-C. Nothing is written outside
-the root directory and Go's caches; a later up cleans what an earlier one left.
+the root directory and Go's caches; a later up cleans what an earlier one left,
+but for the viewer's certificate and token. rm -r of the root removes it all.
 
   --root DIR          where (default: portward in the user's cache directory,
                       as root /var/lib/portward-up)
@@ -33,14 +34,15 @@ the root directory and Go's caches; a later up cleans what an earlier one left.
   --for DURATION      stop after so long, counted from the supervisor's start
   --json              one JSON report on stdout at the end, and nothing else
   --listen ADDR       the viewer's address (default 127.0.0.1:8443, or any free
-                      port where that is taken)
+                      port where that is taken); 0.0.0.0:PORT is all of them
   --idle D            netchild leaves after so long without a viewer
                       (default: never)
   --healthy D         netchild's healthy stretch: a death after it is not a
                       fast one (default 10s)
   --hang D            how long netchild may stand still (default 3s)
   --repo URL          begin with no netchild at all and install releases from
-                      this repository (see portward publish --help)
+                      this repository (see portward publish --help); https,
+                      and http from this machine itself
   --channel C         of the repository (default stable)
   --trust FILE        the root.json with which trust begins (default: what the
                       repository shows the first time)
@@ -51,10 +53,10 @@ the root directory and Go's caches; a later up cleans what an earlier one left.
   --trial-window D    how long a release must be healthy (default 30s)
 
 Exits 0 only if every login streamed: netchild released a frame of it; 64 for a
-wrong command line, 75 when something is in the way now (go run makes that 1).
-The report: {version, jobs: [{label, state, lives, restarts}],
-sessions: [{id, frames, fps, gaps_ms}], payload: {state, version, trial,
-denied}}; see docs/processes.md.
+wrong command line, 75 when something is in the way now (go run makes 1 of each,
+and of Ctrl-C). The report: {version, jobs: [{label, state, lives, restarts}],
+sessions: [{id, frames, fps, gaps_ms}], payload: {state, version, trial, denied,
+error}}; see docs/processes.md.
 `
 
 // maxSessions is how many logins are played at most.
@@ -113,8 +115,11 @@ func parseUp(args []string) (upOptions, error) {
 		return o, fmt.Errorf("--sessions %d: between 1 and %d", o.sessions, maxSessions)
 	}
 	for name, d := range map[string]time.Duration{"for": o.duration, "idle": o.idle, "healthy": o.healthy, "hang": o.hang, "check-every": o.checkEvery, "trial-window": o.trialWindow} {
-		if d < 0 || d == 0 && given[name] && name != "idle" {
-			return o, fmt.Errorf("--%s %v: longer than nothing, please", name, d)
+		switch {
+		case d < 0 && name == "idle":
+			return o, fmt.Errorf("--%s %v: must not be negative", name, d)
+		case d < 0 || d == 0 && given[name] && name != "idle":
+			return o, fmt.Errorf("--%s %v: must be longer than 0", name, d)
 		}
 	}
 	if _, _, err := net.SplitHostPort(o.listen); o.listen != "" && err != nil {
@@ -137,8 +142,13 @@ func parseUp(args []string) (upOptions, error) {
 			return o, fmt.Errorf("--%s says something about a repository, and there is none\nhint: --repo URL", name)
 		}
 	}
+	if o.repo != "" {
+		if err := checkAddress(o.repo); err != nil {
+			return o, err
+		}
+	}
 	if o.limit < 0 {
-		return o, fmt.Errorf("--limit %d: bytes per second, please", o.limit)
+		return o, fmt.Errorf("--limit %d: it cannot be negative", o.limit)
 	}
 	switch o.source {
 	case "auto", "testcard", "static":
@@ -173,6 +183,9 @@ func up(args []string) (int, error) {
 	context.AfterFunc(ctx, cancel) // a second Ctrl-C is not held back by the stop
 	rep, err := w.run(ctx)
 	err = errors.Join(err, lock.leave())
+	if bad := (badValue{}); errors.As(err, &bad) {
+		return program.ExitUsage, err
+	}
 	if o.json {
 		if werr := rep.write(os.Stdout); err == nil {
 			err = werr

@@ -82,7 +82,7 @@ func TestModes(t *testing.T) {
 			door = 0o666
 		}
 		for path, mode := range map[string]os.FileMode{
-			"Portward.app": 0o755, "etc/portward.json": 0o640, "status/status.json": 0o644, "log": 0o700,
+			"current": 0o755, "etc/portward.json": 0o640, "status/status.json": 0o644, "log": 0o700,
 			"evidence": 0o700, "seen": 0o700, "state/netchild": 0o700, "run/" + controlName: 0o600,
 			"run/" + launchd.CheckInService: 0o600, "run/" + launchd.NetChildService: door,
 		} {

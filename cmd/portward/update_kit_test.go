@@ -246,7 +246,7 @@ func (c *ownChannel) offer(version, variant string, flags ...string) {
 		d.packed[out] = true
 	}
 	fixed := []string{"--platform", runtime.GOOS + "-" + runtime.GOARCH, "--deltas", "0"}
-	c.publishLocked(append(append(fixed, flags...), filepath.Join(out, "Portward.app"))...)
+	c.publishLocked(append(append(fixed, flags...), out)...)
 }
 
 // publish changes what is published on the channel.

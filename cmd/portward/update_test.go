@@ -59,8 +59,8 @@ func TestFirstInstall(t *testing.T) {
 	if pid := job(s, string(netchildTarget)).PID; pid != 0 {
 		t.Errorf("there is no payload, and netchild is pid %d", pid)
 	}
-	if text := r.tells(); !strings.Contains(text, "no payload yet; downloading [") {
-		t.Errorf("status does not say that there is no payload yet:\n%s", text)
+	if text := r.tells(); !strings.Contains(text, "no release yet; downloading [") {
+		t.Errorf("status does not say that there is no release yet:\n%s", text)
 	}
 	r.until("the agent tells of the download", func(snapshot) bool { return r.agentSaid("no payload yet: downloading ") })
 	n.kill()
@@ -127,7 +127,7 @@ func TestFirstInstallFails(t *testing.T) {
 	if p := r.told().Payload; err != nil || p.State != status.NoPayload || job(s, string(netchildTarget)).PID != 0 {
 		t.Errorf("%v; there is %+v, and netchild is %+v", err, p, job(s, string(netchildTarget)))
 	}
-	if text := r.tells(); !strings.Contains(text, "no payload yet") || !strings.Contains(text, "denied: 1.0.0") {
+	if text := r.tells(); !strings.Contains(text, "no release yet") || !strings.Contains(text, "denied: 1.0.0") {
 		t.Errorf("status says:\n%s", text)
 	}
 	for _, id := range []string{"1", "2"} {

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,6 +37,7 @@ type world struct {
 	programs map[string]string // where they are; nil: they are found, or built
 	lent     *lent             // descriptors that jobs inherit from here
 	seen     *evidence.Store
+	news     news
 
 	mu    sync.Mutex
 	began time.Time // the supervisor was up
@@ -60,6 +59,10 @@ func (w *world) run(ctx context.Context) (report, error) {
 	if err != nil {
 		return newReport(snapshot{}, 0), errors.Join(err, w.close())
 	}
+	stopNews, err := w.follow()
+	if err != nil {
+		return newReport(snapshot{}, 0), errors.Join(err, door.Close(), w.close())
+	}
 	err = w.live(ctx)
 	s := w.snapshot()
 	d := time.Duration(0)
@@ -68,8 +71,15 @@ func (w *world) run(ctx context.Context) (report, error) {
 	}
 	w.show.end()
 	w.show.say("stopping")
+	stopNews()
 	err = errors.Join(err, door.Close(), w.close())
 	stopLog()
+	if w.o.repo != "" && s.Payload.State == status.NoPayload && err == nil {
+		err = noRelease(s.Payload)
+	}
+	if text := hangsInWords(s); text != "" {
+		w.show.say("%s", text)
+	}
 	for _, x := range s.Sessions {
 		w.show.say("login %s had %d frames in %v and %s", x.ID, x.Frames, d.Round(100*time.Millisecond), gapsInWords(x))
 	}
@@ -79,6 +89,9 @@ func (w *world) run(ctx context.Context) (report, error) {
 // make does everything up to the running engine; nothing is started yet.
 func (w *world) make(ctx context.Context) error {
 	root := w.o.root
+	if err := w.check(); err != nil {
+		return err
+	}
 	from, err := w.programs, error(nil)
 	if from == nil {
 		from, err = findPrograms(ctx, filepath.Join(root, "build"), w.show.say)
@@ -86,16 +99,16 @@ func (w *world) make(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := w.install(from); err != nil {
-		return fmt.Errorf("the bundle: %w", err)
-	}
 	if w.people, err = newPeople(w.o.sessions); err != nil {
 		return err
 	}
 	if err := w.furnish(); err != nil {
 		return err
 	}
-	if w.viewer, err = viewerAddr(w.o.listen, w.show.say); err != nil {
+	if err := w.install(ctx, from); err != nil { // its fetcher needs an account and the configuration
+		return fmt.Errorf("the bundle: %w", err)
+	}
+	if err := w.forget(); err != nil {
 		return err
 	}
 	w.lent = newLent()
@@ -114,6 +127,17 @@ func (w *world) make(ctx context.Context) error {
 		StopLast:  []string{launchd.NetChild, launchd.Supervisor},
 		Log:       w.show.note,
 	})
+	return err
+}
+
+// forget begins what this run tells: nothing of it can fail any more that a flag
+// or a repository is to blame for, so the last one's evidence has served.
+func (w *world) forget() error {
+	root := w.o.root
+	err := (&rootLock{dir: root}).forget()
+	for _, dir := range []string{program.EvidenceDir(root), filepath.Join(root, "log")} { // stacks are in both; the engine opens the logs
+		err = errors.Join(err, makeDir(dir, 0o700, w.people.self))
+	}
 	return err
 }
 
@@ -155,10 +179,8 @@ func (w *world) furnish() error {
 	}{
 		{program.RunDir(root), 0o711, p.self},
 		{filepath.Join(root, "etc"), 0o755, p.self},
-		{filepath.Join(root, "log"), 0o700, p.self}, // stacks are in them; the engine opens them
 		{filepath.Join(root, "status"), 0o755, p.self},
 		{filepath.Join(root, "private"), 0o711, p.self},
-		{program.EvidenceDir(root), 0o700, p.self},
 		{program.PrivateDir(root, string(netchildTarget)), 0o700, p.netchild},
 		{program.PrivateDir(root, string(supervisorTarget)), 0o700, p.self},
 		{program.UpdateDir(root), 0o700, p.self},
@@ -180,27 +202,12 @@ func (w *world) furnish() error {
 	if err := renewState(root, p.netchild); err != nil {
 		return err
 	}
-	cfg := config.Default()
-	cfg.Idle = config.Duration(w.o.idle)
-	if w.o.healthy > 0 {
-		cfg.Healthy = config.Duration(w.o.healthy)
-	}
-	if w.o.hang > 0 {
-		cfg.HangLimit = config.Duration(w.o.hang)
-	}
-	ca, err := w.copyCA()
+	cfg, err := w.settings()
 	if err != nil {
 		return err
 	}
-	proxy, err := w.proxy()
-	if err != nil {
-		return fmt.Errorf("the proxy: %w", err)
-	}
-	cfg.Update = config.Update{
-		Proxy: proxy, Rate: w.o.limit,
-		Repo: w.o.repo, Channel: cmp.Or(w.o.channel, cfg.Update.Channel), CA: ca,
-		Every: config.Duration(w.o.checkEvery), TrialWindow: config.Duration(w.o.trialWindow),
-		MaxLease: cfg.Update.MaxLease, FetchUID: p.fetch, ProbeUID: p.probe,
+	if cfg.Update.CA, err = w.copyCA(); err != nil {
+		return err
 	}
 	b, err := cfg.Marshal()
 	if err != nil {
@@ -210,12 +217,9 @@ func (w *world) furnish() error {
 		return err
 	}
 	if os.Geteuid() == 0 {
-		if err := os.Chown(config.Path(root), 0, int(p.fetch)); err != nil {
-			return err
-		}
+		return os.Chown(config.Path(root), 0, int(p.fetch))
 	}
-	_, err = config.Load(root) // a flag beyond the limits is told here
-	return err
+	return nil
 }
 
 // live starts the jobs and logs the people in, then shows what happens.
@@ -320,23 +324,4 @@ func (w *world) close() error {
 	w.lent.close()
 	w.people.leave()
 	return err
-}
-
-// viewerAddr makes sure of the viewer's port before anything is started. The
-// port is let go at once, not when the engine takes it: a job that is being
-// started meanwhile would hold it, too, between its fork and its exec.
-func viewerAddr(addr string, say func(string, ...any)) (string, error) {
-	asked := addr
-	if asked == "" {
-		asked = "127.0.0.1:8443"
-	}
-	l, err := net.Listen("tcp4", asked) // as the plist's SockFamily says
-	if err != nil && addr == "" {
-		say("%s is taken; the viewer gets another port", asked)
-		l, err = net.Listen("tcp4", "127.0.0.1:0")
-	}
-	if err != nil {
-		return "", fmt.Errorf("the viewer's port: %w\nhint: --listen 127.0.0.1:0 takes any free one", err)
-	}
-	return l.Addr().String(), l.Close()
 }

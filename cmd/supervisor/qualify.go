@@ -131,7 +131,7 @@ func proveMyself() (int, error) {
 	if err != nil || !filepath.IsAbs(dir) {
 		return program.ExitConfig, fmt.Errorf("%s is %q: %w", launchd.RootVariable, dir, err)
 	}
-	mine := filepath.Dir(filepath.Dir(filepath.Dir(self))) // BUNDLE/Contents/MacOS/supervisor
+	mine := bundle.Of(self)
 	if err := update.NoOp(ctx, filepath.Join(dir, "noop"), mine); err != nil {
 		if machines(err) {
 			return program.ExitAgain, err

@@ -71,7 +71,7 @@ func (b *builder) build() error {
 	if err := b.makeDir("."); err != nil {
 		return err
 	}
-	for _, dir := range []string{"Contents", programsDir, path.Dir(sealFile), libraryDir} {
+	for _, dir := range []string{App, contentsDir, programsDir, resourcesDir, libraryDir} {
 		if err := b.makeDir(dir); err != nil {
 			return err
 		}
@@ -106,7 +106,7 @@ func (b *builder) addInfo() error {
 		"CFBundleIdentifier":            Identifier,
 		"CFBundleInfoDictionaryVersion": "6.0",
 		"CFBundleExecutable":            "guiagent",
-		"CFBundleName":                  strings.TrimSuffix(Name, ".app"),
+		"CFBundleName":                  strings.TrimSuffix(App, ".app"),
 		"CFBundlePackageType":           "APPL",
 		"CFBundleShortVersionString":    b.seal.Version,
 		"CFBundleVersion":               b.seal.Version,
@@ -189,7 +189,7 @@ func Finish(dir string, s *Seal, root, targets []byte) error {
 	l := Layout(dir)
 	data, err := s.Bytes()
 	if err == nil {
-		err = errors.Join(durable.MkdirAll(l.Tuf(), 0o755), durable.Sweep(l.Tuf()))
+		err = errors.Join(durable.MkdirAll(l.Tuf(), 0o755), durable.Sweep(l.Tuf()), durable.Sweep(dir))
 	}
 	for path, data := range map[string][]byte{
 		filepath.Join(l.Tuf(), "root.json"):    root,

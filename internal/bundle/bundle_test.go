@@ -58,10 +58,10 @@ func TestBuildAndVerify(t *testing.T) {
 		t.Fatalf("verified %+v, built %+v", seal.Entries, built.Entries)
 	}
 	want := []string{
-		"Contents", "Contents/Info.plist",
-		"Contents/Library", "Contents/Library/LaunchAgents", "Contents/Library/LaunchAgents/dev.portward.guiagent.plist",
-		"Contents/Library/LaunchDaemons", "Contents/Library/LaunchDaemons/dev.portward.netchild.plist",
-		"Contents/MacOS", "Contents/MacOS/netchild", "Contents/Resources",
+		"Portward.app", "Portward.app/Contents", "Portward.app/Contents/Info.plist",
+		"Portward.app/Contents/Library", "Portward.app/Contents/Library/LaunchAgents", "Portward.app/Contents/Library/LaunchAgents/dev.portward.guiagent.plist",
+		"Portward.app/Contents/Library/LaunchDaemons", "Portward.app/Contents/Library/LaunchDaemons/dev.portward.netchild.plist",
+		"Portward.app/Contents/MacOS", "Portward.app/Contents/MacOS/netchild", "Portward.app/Contents/Resources",
 	}
 	var got []string
 	for _, e := range seal.Entries {
@@ -115,7 +115,7 @@ func TestBuildWithMinimum(t *testing.T) {
 	}
 	for _, e := range s.Entries {
 		want := ""
-		if e.Path == "Contents/MacOS/guiagent" {
+		if e.Path == "Portward.app/Contents/MacOS/guiagent" {
 			want = "1.5.0"
 		}
 		if e.Minimum != want {
@@ -185,7 +185,7 @@ func TestBuildRefuses(t *testing.T) {
 // Rule: every way in which a tree can differ from its seal is refused, and the
 // error names the file.
 func TestVerifyRefuses(t *testing.T) {
-	const net = "Contents/MacOS/netchild"
+	const net = "Portward.app/Contents/MacOS/netchild"
 	write := func(path, text string, mode os.FileMode) error {
 		if err := os.WriteFile(path, []byte(text), mode); err != nil {
 			return err
@@ -196,9 +196,9 @@ func TestVerifyRefuses(t *testing.T) {
 		harm func(at func(string) string) error
 		says []string
 	}{
-		"a file more":             {func(at func(string) string) error { return write(at("Contents/MacOS/more"), "x", 0o755) }, []string{"MacOS/more", "not listed"}},
+		"a file more":             {func(at func(string) string) error { return write(at("Portward.app/Contents/MacOS/more"), "x", 0o755) }, []string{"MacOS/more", "not listed"}},
 		"a hidden file more":      {func(at func(string) string) error { return write(at(".DS_Store"), "x", 0o644) }, []string{".DS_Store", "not listed"}},
-		"an empty directory more": {func(at func(string) string) error { return os.Mkdir(at("Contents/more"), 0o755) }, []string{"Contents/more", "not listed"}},
+		"an empty directory more": {func(at func(string) string) error { return os.Mkdir(at("Portward.app/Contents/more"), 0o755) }, []string{"Portward.app/Contents/more", "not listed"}},
 		"a file less":             {func(at func(string) string) error { return os.Remove(at(net)) }, []string{net, "not there"}},
 		"another byte":            {func(at func(string) string) error { return write(at(net), "nEt", 0o755) }, []string{net, "SHA-256"}},
 		"a byte more":             {func(at func(string) string) error { return write(at(net), "net ", 0o755) }, []string{net, "4 bytes"}},
@@ -206,18 +206,18 @@ func TestVerifyRefuses(t *testing.T) {
 		"another mode":            {func(at func(string) string) error { return os.Chmod(at(net), 0o700) }, []string{net, "mode 0700"}},
 		"not executable":          {func(at func(string) string) error { return os.Chmod(at(net), 0o644) }, []string{net, "mode 0644"}},
 		"group may write":         {func(at func(string) string) error { return os.Chmod(at(net), 0o775) }, []string{net, "others may write"}},
-		"directory: all write":    {func(at func(string) string) error { return os.Chmod(at("Contents/MacOS"), 0o777) }, []string{"Contents/MacOS", "others may write"}},
+		"directory: all write":    {func(at func(string) string) error { return os.Chmod(at("Portward.app/Contents/MacOS"), 0o777) }, []string{"Portward.app/Contents/MacOS", "others may write"}},
 		"the bundle: all write":   {func(at func(string) string) error { return os.Chmod(at("."), 0o777) }, []string{"others may write"}},
 		"set-uid":                 {func(at func(string) string) error { return os.Chmod(at(net), 0o755|fs.ModeSetuid) }, []string{net, "set-id"}},
 		"set-gid":                 {func(at func(string) string) error { return os.Chmod(at(net), 0o755|fs.ModeSetgid) }, []string{net, "set-id"}},
-		"sticky directory":        {func(at func(string) string) error { return os.Chmod(at("Contents"), 0o755|fs.ModeSticky) }, []string{"Contents", "sticky"}},
+		"sticky directory":        {func(at func(string) string) error { return os.Chmod(at("Portward.app/Contents"), 0o755|fs.ModeSticky) }, []string{"Portward.app/Contents", "sticky"}},
 		"a link out": {func(at func(string) string) error {
 			return replace(at(net), func(p string) error { return os.Symlink("/bin/sh", p) })
 		}, []string{net, "symbolic link"}},
 		"a link within": {func(at func(string) string) error {
 			return replace(at(net), func(p string) error { return os.Symlink("supervisor", p) })
 		}, []string{net, "symbolic link"}},
-		"a link more": {func(at func(string) string) error { return os.Symlink("netchild", at("Contents/MacOS/more")) }, []string{"MacOS/more", "symbolic link"}},
+		"a link more": {func(at func(string) string) error { return os.Symlink("netchild", at("Portward.app/Contents/MacOS/more")) }, []string{"MacOS/more", "symbolic link"}},
 		"a pipe": {func(at func(string) string) error {
 			return replace(at(net), func(p string) error { return syscall.Mkfifo(p, 0o755) })
 		}, []string{net, "pipe"}},
@@ -225,8 +225,8 @@ func TestVerifyRefuses(t *testing.T) {
 			return replace(at(net), func(p string) error { return os.Mkdir(p, 0o755) })
 		}, []string{net, "a directory, the seal says file"}},
 		"a file for a directory": {func(at func(string) string) error {
-			return replace(at("Contents/Library"), func(p string) error { return write(p, "x", 0o755) })
-		}, []string{"Contents/Library", "a file, the seal says dir"}},
+			return replace(at("Portward.app/Contents/Library"), func(p string) error { return write(p, "x", 0o755) })
+		}, []string{"Portward.app/Contents/Library", "a file, the seal says dir"}},
 		"no seal":             {func(at func(string) string) error { return os.Remove(at(sealFile)) }, []string{"seal.json", "no such file"}},
 		"a torn seal":         {func(at func(string) string) error { return os.Truncate(at(sealFile), 100) }, []string{"seal", "unexpected end"}},
 		"a seal others write": {func(at func(string) string) error { return os.Chmod(at(sealFile), 0o666) }, []string{"seal.json", "others may write"}},
@@ -260,7 +260,7 @@ func TestMatches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const net = "Contents/MacOS/netchild"
+	const net = "Portward.app/Contents/MacOS/netchild"
 	entry := seal.Entries[slices.IndexFunc(seal.Entries, func(e Entry) bool { return e.Path == net })]
 	for name, c := range map[string]struct {
 		text string
@@ -295,8 +295,8 @@ func TestMatches(t *testing.T) {
 	if err := entry.Matches(openFile(t, "/dev/null")); err == nil || !strings.Contains(err.Error(), "a device") {
 		t.Error(err)
 	}
-	dir := Entry{Path: "Contents", Type: Dir, Mode: "0755"}
-	if err := dir.Matches(openFile(t, filepath.Join(dst, "Contents"))); err != nil {
+	dir := Entry{Path: "Portward.app/Contents", Type: Dir, Mode: "0755"}
+	if err := dir.Matches(openFile(t, filepath.Join(dst, "Portward.app/Contents"))); err != nil {
 		t.Error(err)
 	}
 	if err := dir.Matches(openFile(t, filepath.Join(dst, net))); err == nil {

@@ -2,14 +2,20 @@
 // lists them, and which program an executable is. It must never know who
 // vouches for a seal, or when a bundle is installed.
 //
-// A bundle is laid out as a Mac has it:
+// A bundle is a directory with an app, laid out as a Mac has it, and beside the
+// app what vouches for it:
 //
 //	Portward.app/Contents/Info.plist
 //	Portward.app/Contents/MacOS/{supervisor,netchild,guiagent,portward}
 //	Portward.app/Contents/Library/LaunchDaemons/LABEL.plist
 //	Portward.app/Contents/Library/LaunchAgents/LABEL.plist
-//	Portward.app/Contents/Resources/seal.json
-//	Portward.app/Contents/Resources/tuf/{root,targets}.json
+//	Portward.app/Contents/Resources/
+//	Portward.app/Contents/_CodeSignature/CodeResources    where it is signed
+//	seal.json
+//	tuf/{root,targets}.json
+//
+// The seal lists every file of the app, Apple's signature included, and that
+// signature covers every file of the app: so the seal cannot lie in it.
 //
 // Nothing in it is ever written again: every change is a new bundle, of new
 // inodes or of links to ones that did not change. The seal lists everything but
@@ -17,25 +23,41 @@
 // this package looks at their kind and size only.
 package bundle
 
-import "path/filepath"
+import (
+	"path/filepath"
+	"strings"
+)
 
-// Name is the bundle's, below the product's root directory.
-const Name = "Portward.app"
+// Name is the installed bundle's, below the product's root directory.
+const Name = "current"
+
+// App is the app's, in a bundle.
+const App = "Portward.app"
 
 // Identifier is the bundle's; those of its programs continue it.
 const Identifier = "dev.portward"
 
 // The places inside, with slashes, as in a seal.
 const (
-	programsDir = "Contents/MacOS"
-	libraryDir  = "Contents/Library"
-	infoFile    = "Contents/Info.plist"
-	sealFile    = "Contents/Resources/seal.json"
-	tufDir      = "Contents/Resources/tuf"
+	contentsDir  = App + "/Contents"
+	programsDir  = contentsDir + "/MacOS"
+	libraryDir   = contentsDir + "/Library"
+	resourcesDir = contentsDir + "/Resources"
+	infoFile     = contentsDir + "/Info.plist"
+	sealFile     = "seal.json"
+	tufDir       = "tuf"
 )
 
 // A Layout is the path of a bundle; its methods are the paths of its parts.
 type Layout string
+
+// Of answers the bundle in which program is an executable, by the names alone.
+func Of(program string) string {
+	return strings.TrimSuffix(filepath.Dir(program), string(filepath.Separator)+filepath.FromSlash(programsDir))
+}
+
+// App answers the app.
+func (l Layout) App() string { return l.join(App) }
 
 // Program answers the executable of that name.
 func (l Layout) Program(name string) string { return l.join(programsDir + "/" + name) }

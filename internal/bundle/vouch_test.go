@@ -77,9 +77,9 @@ func TestVerifyRefusesInTuf(t *testing.T) {
 		}, "a file, not a dir"},
 		"a link for it": {func(at func(string) string) error { return moveAndLink(at(tufDir), at("../tuf")) }, "a symbolic link"},
 		"one beside the seal": {func(at func(string) string) error {
-			return os.WriteFile(at("Contents/Resources/root.json"), nil, 0o644)
+			return os.WriteFile(at("Portward.app/Contents/Resources/root.json"), nil, 0o644)
 		}, "Resources/root.json: not listed"},
-		"one in another place": {func(at func(string) string) error { return os.Mkdir(at("Contents/tuf"), 0o755) }, "Contents/tuf: not listed"},
+		"one in another place": {func(at func(string) string) error { return os.Mkdir(at("Portward.app/Contents/tuf"), 0o755) }, "Portward.app/Contents/tuf: not listed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dst := build(t)
@@ -122,7 +122,7 @@ func TestVerifyAllowsVouching(t *testing.T) {
 // Rule: the one set-id bit that a seal may ask for is there if and only if it
 // does.
 func TestVerifySetGID(t *testing.T) {
-	const net = "Contents/MacOS/netchild"
+	const net = "Portward.app/Contents/MacOS/netchild"
 	dst := build(t)
 	at := filepath.Join(dst, net)
 	reseal(t, dst, func(e *Entry) {
@@ -150,7 +150,7 @@ func TestVerifySetGID(t *testing.T) {
 			t.Errorf("%v: got %v, want it to name %q", c.mode, err, c.says)
 		}
 	}
-	if err := os.Chmod(filepath.Join(dst, "Contents/MacOS/supervisor"), 0o755|fs.ModeSetgid); err != nil {
+	if err := os.Chmod(filepath.Join(dst, "Portward.app/Contents/MacOS/supervisor"), 0o755|fs.ModeSetgid); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Verify(dst); err == nil || !strings.Contains(err.Error(), "supervisor: set-id") {

@@ -26,7 +26,7 @@ func setXAttr(t *testing.T, path, name string, value []byte) {
 // list as well.
 func TestVerifyRefusesXAttrs(t *testing.T) {
 	for _, inside := range []string{
-		".", "Contents", "Contents/MacOS/netchild", "Contents/Info.plist",
+		".", "Portward.app/Contents", "Portward.app/Contents/MacOS/netchild", "Portward.app/Contents/Info.plist",
 		sealFile, tufDir, tufDir + "/root.json",
 	} {
 		dst := build(t)
@@ -72,7 +72,7 @@ func TestVerifyRefusesRights(t *testing.T) {
 func TestVerifyAllowsSealedXAttrs(t *testing.T) {
 	dst := build(t)
 	reseal(t, dst, func(e *Entry) {
-		if e.Path == "Contents/MacOS/netchild" || e.Path == "Contents" {
+		if e.Path == "Portward.app/Contents/MacOS/netchild" || e.Path == "Portward.app/Contents" {
 			e.XAttrs = []string{"user.a", "user.b"}
 		}
 	})
@@ -80,7 +80,7 @@ func TestVerifyAllowsSealedXAttrs(t *testing.T) {
 		t.Fatal(err)
 	}
 	setXAttr(t, Layout(dst).Program("netchild"), "user.b", []byte("any"))
-	setXAttr(t, filepath.Join(dst, "Contents"), "user.a", nil)
+	setXAttr(t, filepath.Join(dst, "Portward.app/Contents"), "user.a", nil)
 	if _, err := Verify(dst); err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"os"
 	"slices"
 
 	"howett.net/plist"
@@ -37,14 +36,9 @@ var errSignature = errors.New("malformed code signature")
 
 // signaturesOf answers those of a program's architectures; none for what is no
 // Mach-O, or not signed.
-func signaturesOf(path string) ([]signature, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
+func signaturesOf(program io.ReaderAt) ([]signature, error) {
 	var list []signature
-	for _, image := range images(f) {
+	for _, image := range images(program) {
 		raw, err := rawSignature(image)
 		if err != nil {
 			return nil, err

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"debug/macho"
 	"encoding/binary"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"testing"
@@ -79,11 +77,7 @@ func TestBrokenSignatures(t *testing.T) {
 			t.Errorf("a wrong word at %d is borne", at)
 		}
 	}
-	path := filepath.Join(t.TempDir(), "program")
-	if err := os.WriteFile(path, machO(macho.CpuArm64, whole)[:100], 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := signaturesOf(path); err == nil {
+	if _, err := signaturesOf(bytes.NewReader(machO(macho.CpuArm64, whole)[:100])); err == nil {
 		t.Error("a program that ends before its signature")
 	}
 }
@@ -100,7 +94,6 @@ func TestSignatures(t *testing.T) {
 	fat = append(append(fat, program...), make([]byte, 4096-len(fat)-len(program))...)
 	fat = append(fat, second...)
 
-	path := filepath.Join(t.TempDir(), "program")
 	for _, c := range []struct {
 		name string
 		data []byte
@@ -111,10 +104,7 @@ func TestSignatures(t *testing.T) {
 		{"thin", program, []signature{want}},
 		{"universal", fat, []signature{want, exampleSignature}},
 	} {
-		if err := os.WriteFile(path, c.data, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := signaturesOf(path); err != nil || !reflect.DeepEqual(got, c.want) {
+		if got, err := signaturesOf(bytes.NewReader(c.data)); err != nil || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %+v, %v, want %+v", c.name, got, err, c.want)
 		}
 	}

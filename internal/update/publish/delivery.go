@@ -99,7 +99,7 @@ func readEntry(root *os.Root, e bundle.Entry) ([]byte, error) {
 // blob stores a content, or finds it stored.
 func (d *delivering) blob(data []byte, e bundle.Entry) (fetch.Item, error) {
 	if it, ok := d.known.items[e.SHA256]; ok {
-		if _, err := d.store.content(it); err == nil {
+		if _, err := d.store.content(it); err == nil && checkPieces(d.store, it.Blob) == nil {
 			return it, nil
 		}
 	}

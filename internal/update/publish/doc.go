@@ -12,5 +12,9 @@
 //	metadata/timestamp.json                   the only file that is ever replaced
 //
 // What a killed publisher leaves are files that nothing names; the next run
-// finds and uses them.
+// finds and uses them. A file is used for its bytes, not for its name: what is
+// damaged is written again.
+//
+// One thing lies outside: DIR/published.json beside the targets key, which keeps
+// an older copy of the repository from being published.
 package publish

@@ -28,16 +28,24 @@ var start = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 // A memRepo is a repository whose signatures are a map; its target files lie
 // where those of a real one lie.
 type memRepo struct {
-	dir     string
-	targets map[string]pipe.Target
-	broken  error // of the next Publish
-	signed  int
-	ends    []tufrepo.Expiry
+	dir              string
+	targets          map[string]pipe.Target
+	broken           error // of the next Publish
+	locked           error // keys, then
+	online           string
+	root             int64
+	signed, resigned int
+	ends             []tufrepo.Expiry
 }
 
+func (m *memRepo) Unlock() error                   { return m.locked }
 func (m *memRepo) Targets() map[string]pipe.Target { return m.targets }
-func (m *memRepo) Resign(time.Time) error          { m.signed++; return nil }
+func (m *memRepo) Resign(time.Time) error          { m.resigned++; return nil }
 func (m *memRepo) Expiries() []tufrepo.Expiry      { return m.ends }
+
+func (m *memRepo) Stand() tufrepo.Stand {
+	return tufrepo.Stand{Root: m.root, Targets: int64(m.signed), Online: m.online}
+}
 
 func (m *memRepo) Publish(set map[string]tufrepo.NewTarget, remove []string, now time.Time) error {
 	for name, t := range set {
@@ -72,11 +80,12 @@ func (m *memRepo) Publish(set map[string]tufrepo.NewTarget, remove []string, now
 type bench struct {
 	t    *testing.T
 	repo *memRepo
+	keys string // where the memory lies
 	told []string
 }
 
 func newBench(t *testing.T) *bench {
-	return &bench{t: t, repo: &memRepo{dir: t.TempDir(), targets: map[string]pipe.Target{}}}
+	return &bench{t: t, keys: t.TempDir(), repo: &memRepo{dir: t.TempDir(), online: "o", targets: map[string]pipe.Target{}}}
 }
 
 // copy answers another repository with the same files.
@@ -98,7 +107,7 @@ func (b *bench) open() *Publisher {
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(func() { lock.Close() })
-	o := Options{Repo: b.repo.dir, Now: start, Progress: func(s string) { b.told = append(b.told, s) }}
+	o := Options{Repo: b.repo.dir, Keys: tufrepo.KeyDirs{Targets: b.keys}, Now: start, Progress: func(s string) { b.told = append(b.told, s) }}
 	return &Publisher{o: o, repo: b.repo, lock: lock, store: newStore(b.repo.dir)}
 }
 

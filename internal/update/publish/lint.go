@@ -1,10 +1,9 @@
 package publish
 
 import (
+	"bytes"
 	"fmt"
-	"os"
 	"path"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"howett.net/plist"
 
 	"portward/internal/bundle"
+	"portward/internal/update/delta"
 )
 
 // A Finding is one thing that lint has to say of a release.
@@ -43,28 +43,39 @@ func (l *findings) warn(format string, args ...any) {
 	*l = append(*l, Finding{false, fmt.Sprintf(format, args...)})
 }
 
-// Lint compares the bundle of a release with that of the release before it.
-// An error means that there is nothing to compare.
+// Lint compares the bundle of a release with that of the release before it, and
+// tries the patches that lead from one to the other. An error means that there
+// is nothing to compare.
 func Lint(oldDir, newDir string) ([]Finding, error) {
-	old, err := bundle.Verify(oldDir)
+	return lint(oldDir, newDir, delta.All())
+}
+
+func lint(oldDir, newDir string, algorithms []delta.Algorithm) ([]Finding, error) {
+	old, err := bundleAt(oldDir)
 	if err != nil {
 		return nil, err
 	}
 	var l findings
-	next, err := bundle.Verify(newDir)
+	next, err := bundleAt(newDir)
 	if err != nil {
 		l.refuse("%v", err)
 		return l, nil
 	}
-	l.seals(old, next)
-	for _, e := range old.Entries {
-		if other, ok := find(next, e.Path); ok && e.Type == bundle.File {
-			if err := l.files(oldDir, newDir, e, other); err != nil {
-				return nil, err
-			}
+	l.compare(old, next)
+	l.patches(algorithms, old, next)
+	return l, nil
+}
+
+// compare finds everything but what patches tell. Of what cannot be read any
+// more of the old release it says so.
+func (l *findings) compare(old, next side) {
+	l.seals(old.seal, next.seal)
+	for _, e := range old.files() {
+		if other, ok := find(next.seal, e.Path); ok && other.Type == bundle.File && other.SHA256 != e.SHA256 {
+			l.file(old, next, e, other)
 		}
 	}
-	return l, l.platform(oldDir, newDir, old, next)
+	l.platform(old, next)
 }
 
 // seals finds what the seals alone tell.
@@ -128,29 +139,40 @@ func (l *findings) minimum(old, next *bundle.Seal, e, now bundle.Entry) {
 	}
 }
 
-// files finds what only the bytes tell.
-func (l *findings) files(oldDir, newDir string, old, next bundle.Entry) error {
-	if old.SHA256 == next.SHA256 || next.Type != bundle.File {
-		return nil
+// file finds what only the bytes tell.
+func (l *findings) file(old, next side, e, other bundle.Entry) {
+	isPlist := path.Ext(e.Path) == ".plist"
+	if !isPlist && e.Identifier == "" {
+		return
 	}
-	a, b := inside(oldDir, old.Path), inside(newDir, old.Path)
-	if path.Ext(old.Path) == ".plist" {
-		return l.plists(a, b, old.Path)
-	}
-	if old.Identifier == "" {
-		return nil
-	}
-	was, err := signaturesOf(a)
+	was, err := old.read(e)
 	if err != nil {
-		return fmt.Errorf("%s: %w", a, err)
+		l.warn("%s: it is not compared: %v", e.Path, err)
+		return
 	}
-	is, err := signaturesOf(b)
+	is, err := next.read(other)
+	switch {
+	case err != nil:
+		l.refuse("%s: %v", e.Path, err)
+	case isPlist:
+		l.plists(was, is, e.Path)
+	default:
+		l.program(was, is, e.Path)
+	}
+}
+
+func (l *findings) program(oldData, newData []byte, name string) {
+	was, err := signaturesOf(bytes.NewReader(oldData))
 	if err != nil {
-		l.refuse("%s: %v", old.Path, err)
-		return nil
+		l.warn("%s: its signature is not compared: %v", name, err)
+		return
 	}
-	l.signatures(old.Path, was, is)
-	return nil
+	is, err := signaturesOf(bytes.NewReader(newData))
+	if err != nil {
+		l.refuse("%s: %v", name, err)
+		return
+	}
+	l.signatures(name, was, is)
 }
 
 func (l *findings) signatures(name string, was, is []signature) {
@@ -169,15 +191,16 @@ var ownKeys = []string{"CFBundleShortVersionString", "CFBundleVersion"}
 
 // plists names the keys that differ. A job's property list is what is loaded
 // already on every machine: a changed one would be in force on some of them.
-func (l *findings) plists(oldPath, newPath, name string) error {
-	was, err := readPlist(oldPath)
+func (l *findings) plists(oldData, newData []byte, name string) {
+	was, err := readPlist(oldData)
 	if err != nil {
-		return err
+		l.warn("%s: it is not compared: %v", name, err)
+		return
 	}
-	is, err := readPlist(newPath)
+	is, err := readPlist(newData)
 	if err != nil {
 		l.refuse("%s: %v", name, err)
-		return nil
+		return
 	}
 	keys := differing(was, is)
 	if !isJob(name) {
@@ -189,33 +212,25 @@ func (l *findings) plists(oldPath, newPath, name string) error {
 	if len(keys) == 0 && isJob(name) {
 		l.refuse("%s: it is written differently", name)
 	}
-	return nil
 }
 
-func readPlist(path string) (map[string]any, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var m map[string]any
-	if _, err := plist.Unmarshal(data, &m); err != nil {
-		return nil, err
-	}
-	return m, nil
+func readPlist(data []byte) (m map[string]any, err error) {
+	_, err = plist.Unmarshal(data, &m)
+	return m, err
 }
 
-func (l *findings) platform(oldDir, newDir string, old, next *bundle.Seal) error {
-	was, err := platformOf(oldDir, old)
+func (l *findings) platform(old, next side) {
+	was, err := platformOf(old)
 	if err != nil {
-		return err
+		l.warn("its platform is not compared: %v", err)
+		return
 	}
-	is, err := platformOf(newDir, next)
+	is, err := platformOf(next)
 	if err != nil {
 		l.refuse("%v", err)
 	} else if was != "" && was != is {
 		l.refuse("%s", changed("platform", was, is))
 	}
-	return nil
 }
 
 func find(s *bundle.Seal, path string) (bundle.Entry, bool) {
@@ -229,7 +244,7 @@ func find(s *bundle.Seal, path string) (bundle.Entry, bool) {
 
 // isJob says whether a path is a property list that a job engine loads.
 func isJob(inside string) bool {
-	return strings.HasPrefix(inside, "Contents/Library/") && path.Ext(inside) == ".plist"
+	return strings.Contains(inside, "/Contents/Library/") && path.Ext(inside) == ".plist"
 }
 
 func changed(what, was, is string) string {
@@ -237,5 +252,3 @@ func changed(what, was, is string) string {
 }
 
 func sameValue(a, b any) bool { return reflect.DeepEqual(a, b) }
-
-func inside(dir, path string) string { return filepath.Join(dir, filepath.FromSlash(path)) }

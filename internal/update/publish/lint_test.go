@@ -38,25 +38,25 @@ func TestLint(t *testing.T) {
 		{"older", usual("1.10.0"), usual("1.9.0"), []string{"error: version 1.9.0 is not newer than 1.10.0"}},
 		{"own build", usual("1.0.0"), usual("deadbeef"), []string{`error: version "deadbeef" is none`, "error: version deadbeef is not newer"}},
 		{"a program gone", usual("1.0.0"), usual("1.0.1").without("portward"), []string{"error: portward is gone"}},
-		{"an extra program gone", with(usual("1.0.0"), "extra"), usual("1.0.1"), []string{"error: Contents/MacOS/extra is gone"}},
+		{"an extra program gone", with(usual("1.0.0"), "extra"), usual("1.0.1"), []string{"error: Portward.app/Contents/MacOS/extra is gone"}},
 		{"an extra program", usual("1.0.0"), with(usual("1.0.1"), "extra"), nil},
-		{"a job changed", usual("1.0.0"), func() parts { p := usual("1.0.1"); p.plist = job("61"); return p }(), []string{"error: Contents/Library/LaunchDaemons/dev.portward.netchild.plist: ThrottleInterval changed"}},
+		{"a job changed", usual("1.0.0"), func() parts { p := usual("1.0.1"); p.plist = job("61"); return p }(), []string{"error: Portward.app/Contents/Library/LaunchDaemons/dev.portward.netchild.plist: ThrottleInterval changed"}},
 		{"a job rewritten", usual("1.0.0"), func() parts { p := usual("1.0.1"); p.plist += "\n"; return p }(), []string{"it is written differently"}},
 		{"minimum kept", minimum(usual("1.0.0"), "0.9.0"), minimum(usual("1.0.1"), "0.9.0"), nil},
 		{"minimum raised", minimum(usual("1.0.0"), "0.9.0"), minimum(usual("1.0.1"), "1.0.0"), nil},
-		{"minimum older", minimum(usual("1.0.0"), "0.9.0"), minimum(usual("1.0.1"), "0.8.0"), []string{`error: Contents/MacOS/netchild: the oldest peer accepted is older again: minimum was "0.9.0" and is "0.8.0"`}},
-		{"minimum gone", minimum(usual("1.0.0"), "0.9.0"), usual("1.0.1"), []string{"error: Contents/MacOS/netchild: the oldest peer"}},
-		{"minimum of itself", usual("1.0.0"), minimum(usual("1.0.1"), "1.0.1"), []string{"warning: Contents/MacOS/netchild: minimum 1.0.1: peers of 1.0.0 are told to relaunch"}},
-		{"minimum too new", usual("1.0.0"), minimum(usual("1.0.1"), "1.1.0"), []string{"error: Contents/MacOS/netchild: minimum 1.1.0 refuses this very release"}},
+		{"minimum older", minimum(usual("1.0.0"), "0.9.0"), minimum(usual("1.0.1"), "0.8.0"), []string{`error: Portward.app/Contents/MacOS/netchild: the oldest peer accepted is older again: minimum was "0.9.0" and is "0.8.0"`}},
+		{"minimum gone", minimum(usual("1.0.0"), "0.9.0"), usual("1.0.1"), []string{"error: Portward.app/Contents/MacOS/netchild: the oldest peer"}},
+		{"minimum of itself", usual("1.0.0"), minimum(usual("1.0.1"), "1.0.1"), []string{"warning: Portward.app/Contents/MacOS/netchild: minimum 1.0.1: peers of 1.0.0 are told to relaunch"}},
+		{"minimum too new", usual("1.0.0"), minimum(usual("1.0.1"), "1.1.0"), []string{"error: Portward.app/Contents/MacOS/netchild: minimum 1.1.0 refuses this very release"}},
 		{"signed alike", signedWith(usual("1.0.0"), nil, ""), with(signedWith(usual("1.0.1"), nil, ""), "x"), nil},
-		{"identifier", signedWith(usual("1.0.0"), nil, ""), signedWith(usual("1.0.1"), func(s *signature) { s.Identifier = "a.out" }, ""), []string{`error: Contents/MacOS/netchild: signing identifier was "dev.portward.netchild" and is "a.out"`}},
-		{"team", signedWith(usual("1.0.0"), nil, ""), signedWith(usual("1.0.1"), func(s *signature) { s.Team = "" }, ""), []string{`error: Contents/MacOS/netchild: team was "TEAM123456" and is ""`}},
-		{"runtime", signedWith(usual("1.0.0"), nil, ""), signedWith(usual("1.0.1"), func(s *signature) { s.Hardened = false }, ""), []string{"error: Contents/MacOS/netchild: the hardened runtime is gone"}},
+		{"identifier", signedWith(usual("1.0.0"), nil, ""), signedWith(usual("1.0.1"), func(s *signature) { s.Identifier = "a.out" }, ""), []string{`error: Portward.app/Contents/MacOS/netchild: signing identifier was "dev.portward.netchild" and is "a.out"`}},
+		{"team", signedWith(usual("1.0.0"), nil, ""), signedWith(usual("1.0.1"), func(s *signature) { s.Team = "" }, ""), []string{`error: Portward.app/Contents/MacOS/netchild: team was "TEAM123456" and is ""`}},
+		{"runtime", signedWith(usual("1.0.0"), nil, ""), signedWith(usual("1.0.1"), func(s *signature) { s.Hardened = false }, ""), []string{"error: Portward.app/Contents/MacOS/netchild: the hardened runtime is gone"}},
 		{"entitlements", signedWith(usual("1.0.0"), nil, "<key>a</key><true/><key>b</key><true/>"), signedWith(usual("1.0.1"), nil, "<key>b</key><false/><key>c</key><true/>"), []string{"entitlement a changed", "entitlement b changed", "entitlement c changed"}},
 		{"platform", onLinux(usual("1.0.0"), 0x3e), onLinux(usual("1.0.1"), 0xb7), []string{`error: platform was "linux-amd64" and is "linux-arm64"`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			list, err := Lint(c.old.make(t), c.new.make(t))
+			list, err := lint(c.old.make(t), c.new.make(t), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -64,6 +64,44 @@ func TestLint(t *testing.T) {
 		})
 	}
 }
+
+// Rule: without any repository, each algorithm's patch of what changed is tried.
+func TestLintPatches(t *testing.T) {
+	t.Parallel()
+	old, err := bundleAt(usual("1.0.0").make(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := bundleAt(usual("1.0.1").make(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		next side
+		with delta.Algorithm
+		want []string
+	}{
+		"all are good":      {next, delta.All()[0], nil},
+		"one lies":          {next, liar{delta.All()[0]}, slices.Repeat([]string{"patch does not round-trip: it makes something else"}, 3)},
+		"one cannot":        {next, sulking{delta.All()[0]}, slices.Repeat([]string{"warning: Portward.app/Contents/MacOS/"}, 3)},
+		"nothing to patch":  {old, liar{delta.All()[0]}, nil},
+		"nothing to be had": {side{next.seal, func(bundle.Entry) ([]byte, error) { return nil, os.ErrNotExist }}, delta.All()[0], slices.Repeat([]string{"error: Portward.app/Contents/MacOS/"}, 3)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var l findings
+			l.patches([]delta.Algorithm{c.with}, old, c.next)
+			checkFindings(t, l, c.want)
+		})
+	}
+	var l findings
+	l.patches(delta.All(), side{old.seal, func(bundle.Entry) ([]byte, error) { return nil, os.ErrNotExist }}, next)
+	checkFindings(t, l, slices.Repeat([]string{"no patch from it is tried"}, 3))
+}
+
+// sulking makes no patches.
+type sulking struct{ delta.Algorithm }
+
+func (sulking) Diff(old, new []byte) ([]byte, error) { return nil, delta.ErrTooLarge }
 
 func with(p parts, name string) parts {
 	p.programs[name] = noise(77, 100)
@@ -120,10 +158,7 @@ func TestLintAll(t *testing.T) {
 	tree := func(bundles map[string]parts) string {
 		dir := t.TempDir()
 		for platform, p := range bundles {
-			if err := os.Mkdir(filepath.Join(dir, platform), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Rename(p.make(t), filepath.Join(dir, platform, bundle.Name)); err != nil {
+			if err := os.Rename(p.make(t), filepath.Join(dir, platform)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -249,7 +284,7 @@ func TestLintSeals(t *testing.T) {
 	seal := func(version string, change func(e *bundle.Entry)) *bundle.Seal {
 		s := &bundle.Seal{Version: version}
 		for _, name := range whole {
-			e := bundle.Entry{Path: "Contents/MacOS/" + name, Type: bundle.File, Mode: "0755", Identifier: "dev.portward." + name}
+			e := bundle.Entry{Path: "Portward.app/Contents/MacOS/" + name, Type: bundle.File, Mode: "0755", Identifier: "dev.portward." + name}
 			if name == "guiagent" && change != nil {
 				change(&e)
 			}
@@ -262,11 +297,14 @@ func TestLintSeals(t *testing.T) {
 		want   []string
 	}{
 		{nil, nil},
-		{func(e *bundle.Entry) { e.Mode = "2755" }, []string{`error: Contents/MacOS/guiagent: mode was "0755" and is "2755"`}},
-		{func(e *bundle.Entry) { e.Identifier = "dev.portward.agent" }, []string{`error: Contents/MacOS/guiagent: identifier was "dev.portward.guiagent" and is "dev.portward.agent"`}},
-		{func(e *bundle.Entry) { e.Type = bundle.Dir }, []string{"error: guiagent is gone", "error: Contents/MacOS/guiagent was a file and is a dir"}},
-		{func(e *bundle.Entry) { e.XAttrs = []string{"user.x"} }, []string{"warning: Contents/MacOS/guiagent: extended attribute user.x"}},
-		{func(e *bundle.Entry) { e.Path = "Contents/Library/LaunchAgents/new.plist"; e.Identifier = "" }, []string{"error: guiagent is gone", "error: Contents/Library/LaunchAgents/new.plist is new"}},
+		{func(e *bundle.Entry) { e.Mode = "2755" }, []string{`error: Portward.app/Contents/MacOS/guiagent: mode was "0755" and is "2755"`}},
+		{func(e *bundle.Entry) { e.Identifier = "dev.portward.agent" }, []string{`error: Portward.app/Contents/MacOS/guiagent: identifier was "dev.portward.guiagent" and is "dev.portward.agent"`}},
+		{func(e *bundle.Entry) { e.Type = bundle.Dir }, []string{"error: guiagent is gone", "error: Portward.app/Contents/MacOS/guiagent was a file and is a dir"}},
+		{func(e *bundle.Entry) { e.XAttrs = []string{"user.x"} }, []string{"warning: Portward.app/Contents/MacOS/guiagent: extended attribute user.x"}},
+		{func(e *bundle.Entry) {
+			e.Path = "Portward.app/Contents/Library/LaunchAgents/new.plist"
+			e.Identifier = ""
+		}, []string{"error: guiagent is gone", "error: Portward.app/Contents/Library/LaunchAgents/new.plist is new"}},
 	} {
 		var l findings
 		l.seals(seal("1.0.0", nil), seal("1.0.1", c.change))

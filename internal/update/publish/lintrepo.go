@@ -65,7 +65,7 @@ func (l *findings) missing(c Check, repo repository, all []string) error {
 		if err != nil {
 			return err
 		}
-		found, err := platformOf(dir, seal)
+		found, err := platformOf(side{seal, func(e bundle.Entry) ([]byte, error) { return readFrom(dir, e) }})
 		if err != nil {
 			return err
 		}

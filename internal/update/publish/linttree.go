@@ -11,7 +11,7 @@ import (
 )
 
 // LintAll is Lint for bundles, or for directories that have a bundle for each
-// platform (DIR/linux-amd64/Portward.app). A platform that the old release has
+// platform (DIR/linux-amd64). A platform that the old release has
 // and the new one has not is found too. It answers which bundles are new.
 func LintAll(oldDir, newDir string) (list []Finding, bundles []string, err error) {
 	old, err := bundlesIn(oldDir)
@@ -54,12 +54,9 @@ func bundlesIn(dir string) (map[string]string, error) {
 	}
 	all := map[string]string{}
 	for _, e := range entries {
-		if inner := filepath.Join(dir, e.Name(), bundle.Name); isBundle(inner) {
+		if inner := filepath.Join(dir, e.Name()); isBundle(inner) {
 			all[e.Name()] = inner
 		}
-	}
-	if inner := filepath.Join(dir, bundle.Name); len(all) == 0 && isBundle(inner) {
-		return map[string]string{"": inner}, nil
 	}
 	if len(all) == 0 {
 		return nil, fmt.Errorf("%s is no bundle, and has none", dir)

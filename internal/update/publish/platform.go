@@ -1,12 +1,12 @@
 package publish
 
 import (
+	"bytes"
 	"debug/elf"
 	"debug/macho"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"runtime"
 	"slices"
@@ -22,17 +22,18 @@ func HostPlatform() string { return runtime.GOOS + "-" + runtime.GOARCH }
 // whose format is not known, a script for example, says nothing; "" is the
 // answer when none says anything. A program for two platforms (a universal one)
 // is for each of them.
-func platformOf(dir string, seal *bundle.Seal) (string, error) {
+func platformOf(s side) (string, error) {
 	var common []string
 	of := ""
-	for _, e := range seal.Entries {
+	for _, e := range s.files() {
 		if e.Identifier == "" {
 			continue
 		}
-		list, err := platformsOf(bundle.Layout(dir).Program(programName(e)))
+		data, err := s.read(e)
 		if err != nil {
-			return "", err
+			return "", fmt.Errorf("%s: %w", e.Path, err)
 		}
+		list := platformsIn(bytes.NewReader(data))
 		if len(list) == 0 {
 			continue
 		}
@@ -61,16 +62,7 @@ func intersect(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return !slices.Contains(b, s) })
 }
 
-// platformsOf reads an executable's header.
-func platformsOf(path string) ([]string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return platformsIn(f), nil
-}
-
+// platformsIn reads an executable's header.
 func platformsIn(r io.ReaderAt) []string {
 	if f, err := elf.NewFile(r); err == nil {
 		if arch := elfArch(f.Machine); arch != "" {

@@ -42,6 +42,8 @@ type Options struct {
 // A repository is what is asked of a tufrepo.Repo.
 type repository interface {
 	Targets() map[string]pipe.Target
+	Stand() tufrepo.Stand
+	Unlock() error
 	Publish(set map[string]tufrepo.NewTarget, remove []string, now time.Time) error
 	Resign(now time.Time) error
 	Expiries() []tufrepo.Expiry
@@ -97,14 +99,16 @@ func openLocked(o Options) (*tufrepo.Repo, *durable.FileLock, error) {
 }
 
 // Lock keeps other publishers from changing a repository until it is closed. It
-// waits for whoever is at it, and says so.
+// waits for whoever is at it, and says so; tell may be nil.
 func Lock(repo string, tell func(string)) (*durable.FileLock, error) {
 	if _, err := os.Stat(filepath.Join(repo, "metadata")); err != nil {
 		return nil, fmt.Errorf("%s is no repository: %w\nhint: portward keys init --repo %s makes one", repo, err, repo)
 	}
 	lock, err := durable.TryLock(filepath.Join(repo, ".lock"))
 	if errors.Is(err, durable.ErrLocked) {
-		tell("waiting for another publisher to end")
+		if tell != nil {
+			tell("waiting for another publisher to end")
+		}
 		lock, err = durable.Lock(filepath.Join(repo, ".lock"))
 	}
 	return lock, err
@@ -122,6 +126,8 @@ type Plan struct {
 	Ramp     time.Duration
 	Security bool
 	Deltas   int // releases from which patches are made
+
+	DespiteLint bool // publish what would hurt the people who run the present release
 }
 
 // A Summary is what became of one channel's release on one platform.
@@ -136,14 +142,16 @@ type Summary struct {
 	DeltaBytes        int64
 }
 
-// Publish makes a bundle the channel's release.
+// Publish makes a bundle the channel's release, unless lint refuses it as the
+// successor of the present one.
 func (p *Publisher) Publish(plan Plan) (Summary, error) {
-	seal, err := bundle.Verify(plan.Bundle)
+	next, err := bundleAt(plan.Bundle)
 	if err != nil {
 		return Summary{}, err
 	}
+	seal := next.seal
 	s := Summary{Channel: plan.Channel, Version: seal.Version, Hash: seal.Hash(), Share: plan.Share}
-	if s.Platform, err = p.check(plan, seal); err != nil {
+	if s.Platform, err = p.check(plan, next); err != nil {
 		return Summary{}, err
 	}
 	before, err := p.present(s.Channel, s.Platform)
@@ -157,17 +165,20 @@ func (p *Publisher) Publish(plan Plan) (Summary, error) {
 	if err := p.isNewer(seal, before, on); err != nil {
 		return Summary{}, fmt.Errorf("%s/%s: %w", s.Channel, s.Platform, err)
 	}
-	next := update.Release{
+	if err := p.lint(s, before, on, next); err != nil && !plan.DespiteLint {
+		return Summary{}, fmt.Errorf("%s/%s: %w", s.Channel, s.Platform, err)
+	}
+	release := update.Release{
 		Version: seal.Version, Security: plan.Security,
 		Rollout: p.rollout(plan.Share, plan.Ramp),
 		Bad:     before.Bad, History: before.past(seal.Hash()),
 	}
 	making := p.delivering(&s)
-	delivery, err := making.deliver(plan.Bundle, seal, earlier(on, next.History, plan.Deltas))
+	delivery, err := making.deliver(plan.Bundle, seal, earlier(on, release.History, plan.Deltas))
 	if err != nil {
 		return Summary{}, err
 	}
-	return s, p.put(s, seal, delivery, next)
+	return s, p.put(s, seal, delivery, release)
 }
 
 func (p *Publisher) delivering(s *Summary) *delivering {
@@ -175,7 +186,8 @@ func (p *Publisher) delivering(s *Summary) *delivering {
 }
 
 // check answers the platform of a bundle that may be published.
-func (p *Publisher) check(plan Plan, seal *bundle.Seal) (string, error) {
+func (p *Publisher) check(plan Plan, next side) (string, error) {
+	seal := next.seal
 	if err := checkWord("channel", plan.Channel); err != nil {
 		return "", err
 	}
@@ -187,7 +199,7 @@ func (p *Publisher) check(plan Plan, seal *bundle.Seal) (string, error) {
 			return "", fmt.Errorf("the bundle has no %s: a machine that takes it could not update again\nhint: portward pack without --seed", name)
 		}
 	}
-	found, err := platformOf(plan.Bundle, seal)
+	found, err := platformOf(next)
 	if err != nil {
 		return "", err
 	}
@@ -243,17 +255,27 @@ func (p *Publisher) put(s Summary, seal *bundle.Seal, delivery []byte, r update.
 	if err != nil {
 		return err
 	}
-	return p.repo.Publish(map[string]tufrepo.NewTarget{
+	return p.sign(map[string]tufrepo.NewTarget{
 		update.SealName(s.Channel, s.Platform):     {Data: sealed, Custom: custom},
 		update.DeliveryName(s.Channel, s.Platform): {Data: delivery},
-	}, nil, p.o.Now)
+	})
 }
 
-// Resign renews what ends first, the snapshot and the timestamp.
-func (p *Publisher) Resign() error { return p.repo.Resign(p.o.Now) }
+// Resign renews what ends first, the snapshot and the timestamp. The machine
+// that does it daily needs no memory; where there is one it counts.
+func (p *Publisher) Resign() error {
+	m, err := remember(p.o.Keys.Targets)
+	if err == nil {
+		err = m.allows(p.repo.Stand())
+	}
+	if err != nil {
+		return err
+	}
+	return p.repo.Resign(p.o.Now)
+}
 
 // Renew renews everything but the root, without a new release.
-func (p *Publisher) Renew() error { return p.repo.Publish(nil, nil, p.o.Now) }
+func (p *Publisher) Renew() error { return p.sign(nil) }
 
 // Warnings says what will end soon.
 func (p *Publisher) Warnings() []string { return tufrepo.Warn(p.repo.Expiries(), p.o.Now) }

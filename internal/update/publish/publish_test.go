@@ -15,6 +15,7 @@ import (
 	"portward/internal/update"
 	"portward/internal/update/delta"
 	"portward/internal/update/fetch"
+	"portward/internal/update/tufrepo"
 )
 
 // Rule: what machines could not use, or must not take, is not published; nothing
@@ -59,6 +60,72 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Rule: what lint refuses as the successor of the present release is neither
+// stored nor signed, unless somebody insists; each finding is told either way.
+func TestPublishLints(t *testing.T) {
+	t.Parallel()
+	harmful := usual("1.1.0")
+	harmful.plist = job("61")
+	b := newBench(t)
+	b.mustPublish(usual("1.0.0").make(t), nil)
+	b.mustPublish(usual("1.0.0").make(t), func(p *Plan) { p.Platform = "linux-arm64" })
+	next, blobs, signed := harmful.make(t), b.blobs(), b.repo.signed
+	b.told = nil
+	_, err := b.publish(next, nil)
+	if err == nil || !strings.Contains(err.Error(), "1.1.0 would hurt the people who run 1.0.0") || !strings.Contains(err.Error(), "hint: ") {
+		t.Error(err)
+	}
+	if b.repo.signed != signed || !slices.Equal(b.blobs(), blobs) {
+		t.Error("something was stored or signed")
+	}
+	want := []string{
+		"error: Portward.app/Contents/Library/LaunchDaemons/dev.portward.netchild.plist: ThrottleInterval changed",
+		"warning: stable/linux-arm64 stays at 1.0.0 until it has a release, too",
+	}
+	if !slices.Equal(b.told, want) {
+		t.Errorf("told %q", b.told)
+	}
+	b.told = nil
+	b.mustPublish(next, func(p *Plan) { p.DespiteLint = true })
+	if len(b.told) < 2 || !slices.Equal(b.told[:2], want) {
+		t.Errorf("told %q", b.told)
+	}
+	_, err = b.publish(onLinux(usual("1.2.0"), 0x3e).make(t), nil) // the job is again as it was: changed, too
+	if err == nil {
+		t.Error("a job changed back")
+	}
+	b.repo.ends = []tufrepo.Expiry{{Role: "root", Version: 1, Expires: start}, {Role: "timestamp", Version: 1, Expires: start}}
+	harmful.version = "1.3.0"
+	b.told = nil
+	if _, err := b.publish(harmful.make(t), nil); err == nil || len(b.told) != 2 || !strings.HasPrefix(b.told[0], "error: root expired") {
+		t.Errorf("%v, %q", err, b.told)
+	}
+}
+
+// Rule: a channel's platform does not become another one under its name.
+func TestPublishLintsThePlatform(t *testing.T) {
+	t.Parallel()
+	universal := usual("1.0.0")
+	b := newBench(t)
+	b.mustPublish(onLinux(universal, 0x3e).make(t), nil)
+	p := b.open()
+	defer p.Close()
+	l := findings{}
+	old, err := p.published(shelfOf(b.repo.dir, "stable", "linux-amd64"), b.repo.targets[update.SealName("stable", "linux-amd64")].SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.known, err = readIndex(b.repo.dir); err != nil {
+		t.Fatal(err)
+	}
+	next, err := bundleAt(onLinux(usual("1.1.0"), 0xb7).make(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.compare(old, next)
+	checkFindings(t, l, []string{`error: platform was "linux-amd64" and is "linux-arm64"`})
 }
 
 // Rule: a channel only goes up, also past what was recalled.
@@ -179,7 +246,7 @@ func TestDeltas(t *testing.T) {
 		}
 	}
 	of := func(i int, program string) string {
-		e, _ := find(seals[i], "Contents/MacOS/"+program)
+		e, _ := find(seals[i], "Portward.app/Contents/MacOS/"+program)
 		return e.SHA256
 	}
 	for _, it := range b.delivery().Files {

@@ -174,6 +174,49 @@ func (m *machine) seal(version string, share int) *bundle.Seal {
 	return seal
 }
 
+// Rule: a new targets key does not sign an older copy either; a new online key is
+// how such a copy goes on, and then it is the other that is behind.
+func TestRotateOlderCopy(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	key := func(name string) string { return filepath.Join(dir, name) }
+	o := Options{Repo: filepath.Join(dir, "repo"), Now: start, Progress: func(string) {}}
+	o.Keys = tufrepo.KeyDirs{Root: []string{key("a"), key("b"), key("c")}, Targets: key("targets"), Online: key("online")}
+	o.Pass = func(role, _ string) ([]byte, error) {
+		return map[string][]byte{"new root": []byte("secret"), "root": []byte("secret")}[role], nil
+	}
+	if err := tufrepo.InitKeys(o.Repo, o.Keys, o.Pass, start); err != nil {
+		t.Fatal(err)
+	}
+	renew := func(o Options) error {
+		p, err := Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		return p.Renew()
+	}
+	older := o
+	older.Repo = filepath.Join(dir, "older")
+	if err := os.CopyFS(older.Repo, os.DirFS(o.Repo)); err != nil {
+		t.Fatal(err)
+	}
+	if err := renew(o); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, Rotate(older, "targets"), "older copy")
+	refused(t, renew(older), "older copy")
+	if err := Rotate(older, "online"); err != nil {
+		t.Fatal(err)
+	}
+	if err := renew(older); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{renew(o), Rotate(o, "online"), Rotate(o, "targets")} {
+		refused(t, err, "its root is version 1, and 2 was there")
+	}
+}
+
 // Rule: two publishers come one after the other, and what is no repository is
 // not made one.
 func TestLock(t *testing.T) {

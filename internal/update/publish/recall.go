@@ -41,7 +41,7 @@ func (p *Publisher) SetShare(channel, platform string, share int, ramp time.Dura
 		set[update.SealName(channel, platform)] = tufrepo.NewTarget{Data: sealed, Custom: custom}
 		list = append(list, Summary{Channel: channel, Platform: platform, Version: now.Version, Hash: now.hash, Share: share})
 	}
-	return list, p.repo.Publish(set, nil, p.o.Now)
+	return list, p.sign(set)
 }
 
 // share keeps the seed: who was among the first stays among them.
@@ -55,7 +55,8 @@ func (p *Publisher) share(r update.Rollout, share int, ramp time.Duration) updat
 // not run: on one platform, or with "" on all of the channel that had it.
 // Machines that run it go back to the release they retained. When it is the
 // present one, the newest good release before it takes its place, for machines
-// that retained none; when there is none, nobody takes it any more.
+// that retained none; when there is none, nobody takes it any more. Recalls that
+// are remembered, and not in this copy of the repository, come back with it.
 func (p *Publisher) Recall(channel, platform, what string) ([]Summary, error) {
 	chosen, err := p.chosen(channel, platform)
 	if err != nil {
@@ -64,13 +65,16 @@ func (p *Publisher) Recall(channel, platform, what string) ([]Summary, error) {
 	if p.known, err = readIndex(p.o.Repo); err != nil {
 		return nil, err
 	}
+	m, err := remember(p.o.Keys.Targets)
+	if err != nil {
+		return nil, err
+	}
 	set := map[string]tufrepo.NewTarget{}
 	var list []Summary
 	var had []string
 	for _, platform := range chosen {
-		r := recall{p: p, on: shelfOf(p.o.Repo, channel, platform)}
-		r.sum = Summary{Channel: channel, Platform: platform}
-		if r.now, err = p.present(channel, platform); err != nil {
+		r, err := p.recalling(m, channel, platform)
+		if err != nil {
 			return nil, err
 		}
 		hash, versions := r.find(what)
@@ -79,7 +83,7 @@ func (p *Publisher) Recall(channel, platform, what string) ([]Summary, error) {
 			continue
 		}
 		if err := r.into(set, hash); err != nil {
-			return nil, fmt.Errorf("%s/%s: %w", channel, platform, err)
+			return nil, err
 		}
 		list = append(list, r.sum)
 	}
@@ -87,15 +91,48 @@ func (p *Publisher) Recall(channel, platform, what string) ([]Summary, error) {
 		slices.SortFunc(had, bundle.Compare)
 		return nil, fmt.Errorf("no release %s on %s\nhint: there are %s", what, channel, strings.Join(slices.Compact(had), ", "))
 	}
-	return list, p.repo.Publish(set, nil, p.o.Now)
+	again, err := p.recallAgain(m, set)
+	if err != nil {
+		return nil, err
+	}
+	return append(list, again...), p.sign(set)
+}
+
+// recallAgain adds the recalls that are remembered, and lost, of all other
+// channels and platforms.
+func (p *Publisher) recallAgain(m *memory, set map[string]tufrepo.NewTarget) (list []Summary, err error) {
+	for _, place := range slices.Sorted(maps.Keys(m.Recalled)) {
+		channel, platform, _ := strings.Cut(place, "/")
+		_, done := set[update.SealName(channel, platform)]
+		r, err := p.recalling(m, channel, platform)
+		if err != nil {
+			return nil, err
+		}
+		if done || r.now.hash == "" || len(r.lost) == 0 {
+			continue
+		}
+		if err := r.into(set, r.lost[0]); err != nil {
+			return nil, err
+		}
+		list = append(list, r.sum)
+	}
+	return list, nil
+}
+
+func (p *Publisher) recalling(m *memory, channel, platform string) (r recall, err error) {
+	r = recall{p: p, on: shelfOf(p.o.Repo, channel, platform), sum: Summary{Channel: channel, Platform: platform}}
+	r.now, err = p.present(channel, platform)
+	r.lost = m.lost(channel+"/"+platform, r.now.Bad)
+	return r, err
 }
 
 // A recall is one of a platform's releases to be taken back.
 type recall struct {
-	p   *Publisher
-	on  shelf
-	now present
-	sum Summary
+	p    *Publisher
+	on   shelf
+	now  present
+	lost []string // remembered as bad, and not said to be
+	sum  Summary
 }
 
 // find answers the hash of a release that was published here, and all versions
@@ -112,18 +149,31 @@ func (r *recall) find(what string) (hash string, versions []string) {
 			hash, r.sum.Recalled = h, version
 		}
 	}
+	if hash == "" && slices.Contains(r.lost, what) {
+		hash = what
+	}
 	return hash, slices.Collect(maps.Values(of))
 }
 
 // into adds what is to be signed.
 func (r *recall) into(set map[string]tufrepo.NewTarget, hash string) error {
+	if err := r.add(set, hash); err != nil {
+		return fmt.Errorf("%s/%s: %w", r.sum.Channel, r.sum.Platform, err)
+	}
+	return nil
+}
+
+func (r *recall) add(set map[string]tufrepo.NewTarget, hash string) error {
 	next := r.now.Release
 	if !slices.Contains(next.Bad, hash) {
-		next.Bad = append([]string{hash}, next.Bad...)
-		next.Bad = next.Bad[:min(len(next.Bad), maxBad)]
+		next.Bad = merge([]string{hash}, next.Bad)
+	}
+	next.Bad = merge(next.Bad, r.lost)
+	if r.sum.Recalled == "" {
+		r.sum.Recalled = hash[:min(len(hash), 12)]
 	}
 	offered := r.now.hash
-	if hash == r.now.hash {
+	if slices.Contains(next.Bad, r.now.hash) {
 		if back, ok := r.back(next); ok {
 			return r.putBack(set, back, next.Bad)
 		}

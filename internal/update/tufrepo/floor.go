@@ -34,10 +34,24 @@ const ahead = 24 * time.Hour
 
 // A floor is what is remembered beside the metadata itself.
 type floor struct {
-	Root   int64     `json:"root"`            // the newest root's version
-	Issued time.Time `json:"issued,omitzero"` // the newest signed time accepted
-	Walked time.Time `json:"walked,omitzero"` // this machine's time of the last full walk
-	Stale  time.Time `json:"stale,omitzero"`  // since when the repository served only older metadata
+	Root    int64     `json:"root"`              // the newest root's version
+	Targets int64     `json:"targets,omitempty"` // the least version of targets that is taken; 0: not known
+	Issued  time.Time `json:"issued,omitzero"`   // the newest signed time accepted
+	Walked  time.Time `json:"walked,omitzero"`   // this machine's time of the last full walk
+	Stale   time.Time `json:"stale,omitzero"`    // since when the repository served only older metadata
+}
+
+// anyVersion of targets may be taken: their own keys, or those of who lists
+// them, are new.
+const anyVersion = 1
+
+// leastTargets answers the version behind which targets do not go. Where the
+// floor was lost it is that of the targets themselves.
+func (t *Trust) leastTargets() int64 {
+	if t.floor.Targets == 0 && t.targets.md != nil {
+		return t.targets.md.Signed.Version
+	}
+	return t.floor.Targets
 }
 
 func parseFloor(data []byte) (f floor, err error) {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
@@ -16,14 +15,6 @@ import (
 
 	"portward/internal/durable"
 )
-
-// KeyDirs are the directories of a publisher's keys, each on a medium of its
-// own if they are to be worth anything.
-type KeyDirs struct {
-	Root    []string // three, with one key each
-	Targets string
-	Online  string // snapshot and timestamp
-}
 
 // The keys' roles, as Pass and Rotate call them and their files are named.
 const (
@@ -82,6 +73,9 @@ func newKey(dir, role string, version int64, pass Pass) (ed25519.PrivateKey, str
 	}
 	if exists(path) {
 		return nil, "", fmt.Errorf("there is a key at %s already", path)
+	}
+	if err := alone(dir, role); err != nil {
+		return nil, "", err
 	}
 	secret, err := pass("new "+role, path)
 	if err == nil && len(secret) == 0 && role == rootKey {
@@ -219,61 +213,4 @@ func start(repo string, keys map[string][]ed25519.PrivateKey, now time.Time) err
 		return err
 	}
 	return m.publish(nil, nil, now)
-}
-
-// A place is where a key belongs.
-type place struct{ role, dir string }
-
-func (d KeyDirs) places() []place {
-	var all []place
-	for _, dir := range d.Root {
-		all = append(all, place{rootKey, dir})
-	}
-	return append(all, place{targetsKey, d.Targets}, place{onlineKey, d.Online})
-}
-
-// check refuses to make one medium of two, or to publish a key.
-func (d KeyDirs) check(repo string) error {
-	if len(d.Root) != rootKeys {
-		return fmt.Errorf("%d directories of root keys instead of %d", len(d.Root), rootKeys)
-	}
-	seen := map[string]string{}
-	for _, p := range d.places() {
-		if p.dir == "" {
-			return fmt.Errorf("no directory of the %s key was given", p.role)
-		}
-		if err := durable.MkdirAll(p.dir, 0o700); err != nil {
-			return err
-		}
-		info, err := os.Stat(p.dir)
-		if err != nil {
-			return err
-		}
-		for other, dir := range seen {
-			if been, err := os.Stat(dir); err == nil && os.SameFile(info, been) {
-				return fmt.Errorf("the %s key and %s would lie in one directory, %s", p.role, other, p.dir)
-			}
-		}
-		if isBelow(repo, p.dir) {
-			return fmt.Errorf("the %s key would be published: %s lies in %s", p.role, p.dir, repo)
-		}
-		seen[fmt.Sprintf("%s key %d", p.role, len(seen)+1)] = p.dir
-	}
-	return nil
-}
-
-// isBelow says whether dir is repo or lies in it, links followed.
-func isBelow(repo, dir string) bool {
-	top, err := filepath.EvalSymlinks(repo)
-	if err != nil {
-		return false // no repository yet, so nothing lies in it
-	}
-	real, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return false
-	}
-	top, topErr := filepath.Abs(top)
-	real, realErr := filepath.Abs(real)
-	rel, err := filepath.Rel(top, real)
-	return errors.Join(topErr, realErr, err) == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }

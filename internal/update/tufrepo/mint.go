@@ -37,8 +37,9 @@ type mint struct {
 	targetsKeys []ed25519.PrivateKey
 	onlineKeys  []ed25519.PrivateKey // snapshot and timestamp
 
-	has func(name string) bool               // is there such a file
-	put func(name string, data []byte) error // write one, named from the top
+	has   func(name string) bool               // is there such a file
+	holds func(name string, data []byte) bool  // is there one of these bytes
+	put   func(name string, data []byte) error // write one, named from the top
 }
 
 // found makes a first state; the root is not signed yet.
@@ -91,7 +92,8 @@ func sign[T metadata.Roles](md *metadata.Metadata[T], keys []ed25519.PrivateKey)
 }
 
 // publish changes the set of targets and signs all three roles anew. The order
-// of writing is that of the need: whoever sees a file finds what it lists.
+// of writing is that of the need: whoever sees a file finds what it lists. A
+// target's file that is there and is not what its name says is written again.
 func (m *mint) publish(set map[string]NewTarget, remove []string, now time.Time) error {
 	next := maps.Clone(m.targets.Signed.Targets)
 	files := map[string][]byte{}
@@ -108,7 +110,7 @@ func (m *mint) publish(set map[string]NewTarget, remove []string, now time.Time)
 		files[described.File()] = t.Data
 	}
 	for name, data := range files {
-		if m.has(name) { // its name says what is in it
+		if m.holds(name, data) {
 			continue
 		}
 		if err := m.put(name, data); err != nil {

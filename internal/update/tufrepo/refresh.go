@@ -160,18 +160,22 @@ func (w *walk) newRoots() error {
 // forget drops what the new root no longer stands behind. With the online
 // roles' keys go their versions and the floor, too: a thief may have driven
 // them up (5.3.11).
-func (w *walk) forget(before *metadata.Metadata[metadata.RootType]) {
-	after := w.root().md
-	if !sameKeys(before, after, metadata.TIMESTAMP) || !sameKeys(before, after, metadata.SNAPSHOT) {
-		w.timestamp, w.snapshot = held[metadata.TimestampType]{}, held[metadata.SnapshotType]{}
-		w.store.put(timestampFile, nil)
-		w.store.put("snapshot.json", nil)
-		w.floor.Issued = time.Time{}
-		w.putFloor()
+func (t *Trust) forget(before *metadata.Metadata[metadata.RootType]) {
+	after := t.root().md
+	online := sameKeys(before, after, metadata.TIMESTAMP) && sameKeys(before, after, metadata.SNAPSHOT)
+	if !online {
+		t.timestamp, t.snapshot = held[metadata.TimestampType]{}, held[metadata.SnapshotType]{}
+		t.store.put(timestampFile, nil)
+		t.store.put("snapshot.json", nil)
+		t.floor.Issued = time.Time{}
 	}
-	if w.targets.md != nil && after.VerifyDelegate(metadata.TARGETS, w.targets.md) != nil {
-		w.targets = held[metadata.TargetsType]{}
-		w.store.put("targets.json", nil)
+	if !online || !sameKeys(before, after, metadata.TARGETS) {
+		t.floor.Targets = anyVersion
+		t.putFloor()
+	}
+	if t.targets.md != nil && after.VerifyDelegate(metadata.TARGETS, t.targets.md) != nil {
+		t.targets = held[metadata.TargetsType]{}
+		t.store.put("targets.json", nil)
 	}
 }
 
@@ -231,16 +235,19 @@ func (w *walk) oldTimestamp() error {
 }
 
 // newSnapshot is 5.5. The one held is a rule for the new one even when it is
-// no longer the right one.
+// no longer the right one, and when the timestamp above it was lost.
 func (w *walk) newSnapshot() error {
 	meta := w.rules.Timestamp.Signed.Meta["snapshot.json"]
+	file := versioned(meta.Version, metadata.SNAPSHOT)
 	if w.snapshot.md != nil {
+		if held := w.snapshot.md.Signed.Version; meta.Version < held {
+			return older(file, held)
+		}
 		_, err := w.rules.UpdateSnapshot(w.snapshot.raw, true)
 		if err == nil && meta.VerifyLengthHashes(w.snapshot.raw) == nil {
 			return nil
 		}
 	}
-	file := versioned(meta.Version, metadata.SNAPSHOT)
 	raw, err := w.fetch(file, bound(meta.Length, maxSnapshot), nil)
 	if err != nil {
 		return err
@@ -249,10 +256,7 @@ func (w *walk) newSnapshot() error {
 	if err == nil {
 		_, err = w.rules.UpdateSnapshot(raw, false)
 	}
-	switch {
-	case errors.Is(err, &metadata.ErrBadVersionNumber{}) && w.snapshot.md != nil && next.Signed.Version < w.snapshot.md.Signed.Version:
-		return &Error{Stale, inRepo(file), err}
-	case err != nil:
+	if err != nil {
 		return refuse(inRepo(file), err)
 	}
 	w.snapshot, w.changed = held[metadata.SnapshotType]{raw, next}, true
@@ -260,15 +264,32 @@ func (w *walk) newSnapshot() error {
 	return nil
 }
 
-// newTargets is 5.6.
+// older is what leads back behind what is known here.
+func older(file string, known int64) error {
+	return &Error{Stale, inRepo(file), fmt.Errorf("version %d is known here", known)}
+}
+
+// newTargets is 5.6. That targets do not go back is a rule of the snapshot's
+// (5.5.5), which may have been lost; so the version is remembered as well.
 func (w *walk) newTargets() error {
 	meta := w.rules.Snapshot.Signed.Meta["targets.json"]
+	file := versioned(meta.Version, metadata.TARGETS)
+	if least := w.leastTargets(); meta.Version < least {
+		return older(file, least)
+	}
+	if err := w.takeTargets(file, meta); err != nil {
+		return err
+	}
+	w.floor.Targets = meta.Version
+	return nil
+}
+
+func (w *walk) takeTargets(file string, meta *metadata.MetaFiles) error {
 	if w.targets.md != nil {
 		if _, err := w.rules.UpdateTargets(w.targets.raw); err == nil {
 			return nil
 		}
 	}
-	file := versioned(meta.Version, metadata.TARGETS)
 	raw, err := w.fetch(file, bound(meta.Length, maxTargets), nil)
 	if err != nil {
 		return err

@@ -1,10 +1,13 @@
 package tufrepo
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -105,6 +108,10 @@ func (r *Repo) loadState() error {
 // onDisk has the mint work on static files.
 func (m *mint) onDisk(dir string) {
 	m.has = func(name string) bool { return exists(filepath.Join(dir, name)) }
+	m.holds = func(name string, data []byte) bool {
+		there, err := readPlain(filepath.Join(dir, name), int64(len(data)))
+		return err == nil && bytes.Equal(there, data)
+	}
 	m.put = func(name string, data []byte) error {
 		path := filepath.Join(dir, name)
 		if err := durable.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -117,15 +124,28 @@ func (m *mint) onDisk(dir string) {
 // Targets answers what is published now.
 func (r *Repo) Targets() map[string]pipe.Target { return r.mint.list() }
 
-// Publish adds or replaces targets and removes others, and signs everything
-// below root anew; with nothing to change it renews the dates. The targets' and
-// the online key are needed.
-func (r *Repo) Publish(set map[string]NewTarget, remove []string, now time.Time) (err error) {
-	if r.mint.targetsKeys, err = r.key(targetsKey, r.keys.Targets, metadata.TARGETS); err != nil {
+// Unlock gets the keys that Publish needs: the targets' and the online key. What
+// goes wrong with a passphrase goes wrong here.
+func (r *Repo) Unlock() error {
+	targets, err := r.key(targetsKey, r.keys.Targets, metadata.TARGETS)
+	if err != nil {
 		return err
 	}
-	if r.mint.onlineKeys, err = r.key(onlineKey, r.keys.Online, metadata.TIMESTAMP); err != nil {
+	online, err := r.key(onlineKey, r.keys.Online, metadata.TIMESTAMP)
+	if err != nil {
 		return err
+	}
+	r.mint.targetsKeys, r.mint.onlineKeys = targets, online
+	return nil
+}
+
+// Publish adds or replaces targets and removes others, and signs everything
+// below root anew; with nothing to change it renews the dates.
+func (r *Repo) Publish(set map[string]NewTarget, remove []string, now time.Time) error {
+	if r.mint.targetsKeys == nil || r.mint.onlineKeys == nil {
+		if err := r.Unlock(); err != nil {
+			return err
+		}
 	}
 	return r.mint.publish(set, remove, now)
 }
@@ -154,3 +174,24 @@ func (r *Repo) key(name, dir, role string) ([]ed25519.PrivateKey, error) {
 
 // Expiries answers when each role's metadata ends, root first.
 func (r *Repo) Expiries() []Expiry { return r.mint.expiries() }
+
+// A Stand is how far a repository has come, as machines remember it.
+type Stand struct {
+	Root    int64  `json:"root"`    // the newest root's version
+	Targets int64  `json:"targets"` // the version of targets
+	Online  string `json:"online"`  // the keys of snapshot and timestamp; with others machines forget the version of targets
+}
+
+// IsBehind says whether this is an older copy of a repository that stood there.
+func (s Stand) IsBehind(known Stand) bool {
+	return s.Root < known.Root || s.Online == known.Online && s.Targets < known.Targets
+}
+
+// Stand answers how far this repository has come.
+func (r *Repo) Stand() Stand {
+	var ids []string
+	for _, role := range []string{metadata.SNAPSHOT, metadata.TIMESTAMP} {
+		ids = append(ids, slices.Sorted(slices.Values(r.mint.root.Signed.Roles[role].KeyIDs))...)
+	}
+	return Stand{r.mint.root.Signed.Version, r.mint.targets.Signed.Version, hashOf([]byte(strings.Join(ids, " ")))}
+}

@@ -181,6 +181,39 @@ func TestPublish(t *testing.T) {
 	}
 }
 
+// Rule: a target's file that is there already is believed only as far as its
+// bytes go: what is not what its name says is written again, and what cannot be
+// is an error that names it, before anything is signed.
+func TestPublishLooksAtWhatIsThere(t *testing.T) {
+	t.Parallel()
+	p := founded(t)
+	path := filepath.Join(p.dir, "targets/stable/linux-amd64", hashOf([]byte("one"))+".seal.json")
+	for name, spoil := range map[string]func() error{
+		"whole":   func() error { return os.WriteFile(path, []byte("one"), 0o644) },
+		"flipped": func() error { return os.WriteFile(path, []byte("onf"), 0o644) },
+		"torn":    func() error { return os.WriteFile(path, []byte("on"), 0o644) },
+		"longer":  func() error { return os.WriteFile(path, []byte("one more"), 0o644) },
+		"a link":  func() error { return os.Symlink("/dev/zero", path) },
+	} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.RemoveAll(path), spoil()); err != nil {
+			t.Fatal(err)
+		}
+		p.publish("one", day0)
+		info, err := os.Lstat(path)
+		if err != nil || !info.Mode().IsRegular() || string(read(t, path)) != "one" {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	version := p.open().mint.targets.Signed.Version
+	if err := errors.Join(os.Remove(path), os.MkdirAll(filepath.Join(path, "full"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	err := p.open().Publish(map[string]NewTarget{sealName: {Data: []byte("one")}}, nil, day0)
+	if err == nil || !strings.Contains(err.Error(), path) || p.open().mint.targets.Signed.Version != version {
+		t.Errorf("a directory in its place: %v", err)
+	}
+}
+
 // Rule: names that would leave the repository, or that a server would read
 // otherwise, and custom JSON that cannot be signed, are refused before anything
 // is written.

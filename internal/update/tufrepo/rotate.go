@@ -21,7 +21,7 @@ import (
 // signs is signed by both keys and published before the root. Without it, the
 // root is published first, and a client that comes in between tries later.
 func Rotate(repo string, d KeyDirs, role string, pass Pass, now time.Time) error {
-	r, err := OpenRepo(repo, d, pass)
+	r, err := openApart(repo, d, pass)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func Rotate(repo string, d KeyDirs, role string, pass Pass, now time.Time) error
 
 // Renew makes the next root with the same keys and a new date.
 func Renew(repo string, d KeyDirs, pass Pass, now time.Time) error {
-	r, err := OpenRepo(repo, d, pass)
+	r, err := openApart(repo, d, pass)
 	if err != nil {
 		return err
 	}
@@ -54,6 +54,14 @@ func Renew(repo string, d KeyDirs, pass Pass, now time.Time) error {
 		return err
 	}
 	return r.signRoot(next, nil, nil)
+}
+
+// openApart is OpenRepo for who may make keys, or signs with several.
+func openApart(repo string, d KeyDirs, pass Pass) (*Repo, error) {
+	if err := d.apart(repo); err != nil {
+		return nil, err
+	}
+	return OpenRepo(repo, d, pass)
 }
 
 // rotateRoot replaces the root keys of these directories.

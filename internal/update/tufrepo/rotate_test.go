@@ -2,9 +2,11 @@ package tufrepo
 
 import (
 	"errors"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,5 +150,113 @@ func TestRotateNeedsTheThreshold(t *testing.T) {
 	}
 	if exists(filepath.Join(p.dir, "metadata/2.root.json")) {
 		t.Fatal("there is a new root")
+	}
+}
+
+// Rule: what init refuses, rotate and renew do: two keys on one medium, by
+// whatever name it is called, or a key in what is published. Nothing is changed.
+func TestRotateRefusesOneDirectoryForTwoKeys(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		role  string
+		spoil func(p *publisher)
+	}{
+		"targets beside a root":       {"targets", func(p *publisher) { p.d.Targets = p.d.Root[0] }},
+		"a root that is not told of":  {"targets", func(p *publisher) { p.d.Targets, p.d.Root = p.d.Root[2], p.d.Root[:2] }},
+		"online beside targets":       {"online", func(p *publisher) { p.d.Online = p.d.Targets }},
+		"online beside other targets": {"online", func(p *publisher) { p.d.Online, p.d.Targets = p.d.Targets, "" }},
+		"online by another name":      {"online", func(p *publisher) { p.d.Online = p.alias(p.d.Root[1]) }},
+		"one root twice":              {"root", func(p *publisher) { p.d.Root[2] = p.d.Root[0] + "/." }},
+		"a new root beside targets":   {"root", func(p *publisher) { p.lose(p.d.Root[1]); p.d.Root[1] = p.d.Targets }},
+		"published":                   {"targets", func(p *publisher) { p.d.Targets = filepath.Join(p.dir, "keys") }},
+		"renewed by one root twice":   {"", func(p *publisher) { p.d.Root = []string{p.d.Root[0], p.alias(p.d.Root[0])} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := founded(t)
+			p.cheap = true
+			c.spoil(p)
+			before := p.keyFiles()
+			err := error(nil)
+			if c.role == "" {
+				err = Renew(p.dir, p.d, p.pass, day0)
+			} else {
+				err = Rotate(p.dir, p.d, c.role, p.pass, day0)
+			}
+			if err == nil || !strings.Contains(err.Error(), "key") || strings.Contains(err.Error(), "no client") {
+				t.Fatalf("the answer was %v", err)
+			}
+			if after := p.keyFiles(); !slices.Equal(before, after) || exists(filepath.Join(p.dir, "metadata/2.root.json")) {
+				t.Fatalf("there are %q, there were %q", after, before)
+			}
+		})
+	}
+}
+
+// alias is another name of a directory.
+func (p *publisher) alias(dir string) string {
+	p.t.Helper()
+	if err := os.Symlink(dir, dir+"-too"); err != nil {
+		p.t.Fatal(err)
+	}
+	return dir + "-too"
+}
+
+// keyFiles are all that there are, wherever they lie.
+func (p *publisher) keyFiles() []string {
+	p.t.Helper()
+	var list []string
+	err := filepath.WalkDir(filepath.Dir(p.dir), func(path string, d fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".key") {
+			list = append(list, path)
+		}
+		return err
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return list
+}
+
+// Rule: a directory that was lost, and one that is new, may take a new key.
+func TestRotateIntoANewDirectory(t *testing.T) {
+	t.Parallel()
+	p := founded(t)
+	p.cheap = true
+	p.lose(p.d.Online)
+	p.lose(p.d.Root[2])
+	p.d.Online += "/new"
+	if err := Rotate(p.dir, p.d, "online", p.pass, day0); err != nil {
+		t.Fatal(err)
+	}
+	p.publish("one", day0)
+}
+
+// Rule: a copy is behind when machines would call it old: not once the online
+// key is another one, but always without a root that they know.
+func TestStand(t *testing.T) {
+	t.Parallel()
+	p := founded(t)
+	p.cheap = true
+	first := p.open().Stand()
+	p.publish("one", day0)
+	second := p.open().Stand()
+	rotated := func(role string) Stand {
+		if err := Rotate(p.dir, p.d, role, p.pass, day0); err != nil {
+			t.Fatal(err)
+		}
+		return p.open().Stand()
+	}
+	third, fourth := rotated("targets"), rotated("online")
+	for i, stands := range [][]Stand{{first, second, third}, {third, fourth}, {first, fourth}} {
+		for j := range stands[1:] {
+			if !stands[j].IsBehind(stands[j+1]) || stands[j+1].IsBehind(stands[j]) || stands[j].IsBehind(stands[j]) {
+				t.Errorf("%d: %+v, %+v", i, stands[j], stands[j+1])
+			}
+		}
+	}
+	lost := fourth
+	lost.Targets = 1
+	if lost.IsBehind(Stand{third.Root, 99, third.Online}) {
+		t.Error("with another online key the version of targets still counts")
 	}
 }

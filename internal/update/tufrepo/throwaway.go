@@ -1,6 +1,7 @@
 package tufrepo
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"fmt"
 	"time"
@@ -41,6 +42,7 @@ func ThrowAway(now time.Time) (*Minted, error) {
 	t := &Minted{mint: m, files: map[string][]byte{inRepo(versioned(1, metadata.ROOT)): root}, root: root, now: now}
 	m.proofs = [][]byte{root}
 	m.has = func(name string) bool { return t.files[name] != nil }
+	m.holds = func(name string, data []byte) bool { return bytes.Equal(t.files[name], data) }
 	m.put = func(name string, data []byte) error { t.files[name] = data; return nil }
 	return t, m.publish(nil, nil, now)
 }

@@ -206,6 +206,11 @@ func (t *Trust) loadFloor() {
 		f.Walked = time.Time{} // a root was lost: the next refresh looks for it
 	}
 	t.floor = f
+	for _, r := range t.roots {
+		if r.md.Signed.Version == f.Root { // the power went when later ones were written, and the floor was not
+			t.forget(r.md)
+		}
+	}
 }
 
 // whole says that the three files belong together: no power cut and no failed

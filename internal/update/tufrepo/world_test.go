@@ -1,6 +1,7 @@
 package tufrepo
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -56,6 +57,7 @@ func newWorldOf(t *testing.T, keys []ed25519.PrivateKey) *world {
 	}
 	m.targetsKeys, m.onlineKeys = k[:1:1], k[1:]
 	m.has = func(name string) bool { return w.files[name] != nil }
+	m.holds = func(name string, data []byte) bool { return bytes.Equal(w.files[name], data) }
 	m.put = func(name string, data []byte) error { w.files[name] = data; return nil }
 	w.m = m
 	raw, err := sign(m.root, w.roots)

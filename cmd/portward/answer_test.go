@@ -1,0 +1,77 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"portward/internal/status"
+)
+
+// Rule: who asks for a release learns what became of it, and the way out: the
+// hash of what is in place decides, whichever supervisor says so.
+func TestAnswers(t *testing.T) {
+	answered := func(st status.Status, text, err string) status.Status {
+		st.Payload.Answers = []status.Answer{{ID: "other", Text: "x"}, {ID: "me", Text: text, Error: err}}
+		return st
+	}
+	is := func(pid int, version string, change ...func(*status.Payload)) status.Status {
+		st := status.Status{Version: 1, Supervisor: status.Supervisor{PID: pid}, Payload: status.Payload{State: status.Installed, Version: version, Hash: "hash of " + version}}
+		for _, c := range change {
+			c(&st.Payload)
+		}
+		return st
+	}
+	trial := func(p *status.Payload) { p.Trial = &status.Trial{Version: p.Version, Hash: p.Hash, From: "1.0.0"} }
+	denied := func(p *status.Payload) {
+		p.Denied = []status.Denied{{Version: "1.1.0", Hash: "hash of 1.1.0", Why: "crash: x"}}
+	}
+	waits := func(p *status.Payload) { p.Deferred = &status.Deferred{Version: "1.1.0", Why: "denied: crash: x"} }
+	retained := func(p *status.Payload) { p.Previous = "0.9.0" }
+	old := is(1, "1.0.0")
+	for name, tc := range map[string]struct {
+		op   string
+		wait bool
+		news []status.Status
+		want string // how the end begins; of an error, after "error: "; empty: there is none yet
+	}{
+		"nothing yet":              {"force", false, []status.Status{is(1, "1.0.0"), is(9, "1.0.0")}, ""},
+		"up to date":               {"update", true, []status.Status{answered(old, "1.0.0 is up to date", "")}, "1.0.0 is up to date"},
+		"in place":                 {"force", false, []status.Status{answered(old, handedOver, ""), is(2, "1.1.0", trial)}, "1.1.0 is in place, on trial; portward status --watch tells"},
+		"the answer was lost":      {"force", false, []status.Status{is(2, "1.1.0", trial)}, "1.1.0 is in place, on trial"},
+		"handed over, no more":     {"force", false, []status.Status{answered(old, handedOver, "")}, ""},
+		"undone at once":           {"force", false, []status.Status{answered(old, handedOver, ""), answered(is(3, "1.0.0", denied), handedOver, "")}, "error: 1.1.0 failed its trial, and 1.0.0 is back: crash: x"},
+		"waiting for the verdict":  {"force", true, []status.Status{answered(old, handedOver, ""), is(2, "1.1.0", trial)}, ""},
+		"passed":                   {"force", true, []status.Status{is(2, "1.1.0", trial), is(3, "1.1.0", trial), is(3, "1.1.0")}, "1.1.0 passed its trial"},
+		"failed":                   {"force", true, []status.Status{is(2, "1.1.0", trial), answered(is(3, "1.0.0", denied), handedOver, "")}, "error: 1.1.0 failed its trial, and 1.0.0 is back: crash: x"},
+		"it came by itself":        {"force", true, []status.Status{answered(is(1, "1.0.0", trial), "", "1.0.0 is on trial"), is(2, "1.0.0")}, "1.0.0 passed its trial"},
+		"on trial":                 {"force", false, []status.Status{answered(is(1, "1.0.0", trial), "", "1.0.0 is on trial")}, "error: 1.0.0 is on trial\nhint: portward update --wait"},
+		"denied":                   {"force", true, []status.Status{answered(is(1, "1.0.0", denied, waits), "", "1.1.0 is denied: crash: x")}, "error: 1.1.0 is denied: crash: x\nhint: portward unblock 1.1.0"},
+		"offline":                  {"update", false, []status.Status{answered(is(1, "1.0.0", denied), "", "offline")}, "error: offline"},
+		"unblocked":                {"unblock", false, []status.Status{answered(old, "1.1.0 may be tried again", "")}, "1.1.0 may be tried again: it will be, at the next check"},
+		"rolled back":              {"rollback", false, []status.Status{answered(old, handedOver, ""), is(2, "0.9.0")}, "0.9.0 is in place"},
+		"nowhere to go":            {"rollback", false, []status.Status{answered(is(1, "1.0.0", denied), "", "nothing to go back to")}, "error: nothing to go back to: 1.1.0 was undone already: crash: x"},
+		"it could not be":          {"rollback", false, []status.Status{answered(is(1, "1.0.0", denied, retained), "", "disk")}, "error: disk"},
+		"a damaged one is no news": {"force", false, []status.Status{is(1, "")}, ""},
+	} {
+		a := &awaited{id: "me", op: tc.op, wait: tc.wait, before: old, show: &screen{out: &strings.Builder{}}}
+		end := ""
+		for i, st := range tc.news {
+			if st.Payload.Version == "" {
+				st.Payload.Hash = ""
+			}
+			over, text, err := a.hear(st)
+			if err != nil {
+				text = "error: " + err.Error()
+			}
+			if over || err != nil {
+				if end = text; i < len(tc.news)-1 {
+					t.Errorf("%s: it ended early, with %q", name, end)
+				}
+				break
+			}
+		}
+		if end != tc.want && (tc.want == "" || !strings.HasPrefix(end, tc.want)) {
+			t.Errorf("%s: it ended with %q, want %q", name, end, tc.want)
+		}
+	}
+}
