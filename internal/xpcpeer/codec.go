@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -110,6 +111,9 @@ func (f *flattener) dict(d wire.Dict) (map[string]any, error) {
 	for k, v := range d {
 		if !utf8.ValidString(k) {
 			return nil, malformed("a key that is not UTF-8")
+		}
+		if strings.HasPrefix(k, reserved) {
+			return nil, malformed("key %q, which is not for messages", k)
 		}
 		flat, err := f.value(v)
 		if err != nil {

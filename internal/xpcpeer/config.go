@@ -18,6 +18,12 @@ type Events struct {
 // means its default.
 type Config struct {
 	Policy Policy
+
+	// Requirement is what a peer's code signature must satisfy, in Apple's
+	// requirement language. The XPC transport refuses to work without one and has
+	// the system check every message; others ignore it.
+	Requirement string
+
 	Events // for Dial, DialEndpoint and FromFile
 
 	// Accept is for listeners: it is called for each peer that passed Policy,

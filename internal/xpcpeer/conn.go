@@ -51,7 +51,7 @@ type Conn struct {
 func Dial(t Transport, name string, cfg Config) *Conn {
 	c := newConn(t, name, cfg, (*Conn).awaitWelcome)
 	c.redials = true
-	c.dial = func(ctx context.Context) (link, error) { return t.dial(ctx, name) }
+	c.dial = func(ctx context.Context) (link, error) { return t.dial(ctx, name, cfg.Requirement) }
 	go c.run(nil)
 	return c
 }
@@ -65,7 +65,7 @@ func DialEndpoint(t Transport, ep wire.Handle, cfg Config) (*Conn, error) {
 		return nil, &Error{"dial", "endpoint", err}
 	}
 	c := newConn(t, "endpoint", cfg, (*Conn).awaitWelcome)
-	c.dial = func(ctx context.Context) (link, error) { return t.connect(ctx, own) }
+	c.dial = func(ctx context.Context) (link, error) { return t.connect(ctx, own, cfg.Requirement) }
 	c.release = func() { own.Close() }
 	go c.run(nil)
 	return c, nil

@@ -39,4 +39,32 @@
 // caller's context ends the caller's wait, not the occupation: a peer that is
 // stopped holds MaxOutstanding calls at most, and each further one answers
 // ErrBusy at once. A request that was not written yet is withdrawn.
+//
+// # On macOS
+//
+// The XPC transport uses the classic connections of libxpc. launchd holds the
+// names: a service that does not run is started by the first message, and a
+// listener that loses its name asks for it again. Its peers are proven by
+// Config.Requirement, which the system checks for every message; a client that
+// the listener's requirement denies is told nothing and sees an interruption,
+// while the side that finds its peer wanting sees Invalid, with ErrRefused.
+//
+// A peer in another language sends native dictionaries:
+//
+//   - Its first message is {"portward.hello": uint64 1}, with reply. The reply is
+//     {"portward.welcome": uint64 1}, and from then on both sides may send; or it
+//     is {"portward.failure": "refused"}. A message before the welcome ends the
+//     connection.
+//   - After that a message is its dictionary, of wire.Dict's types and within
+//     wire's limits, and a call is a message with reply. A reply is a dictionary;
+//     {"portward.failure": string} in its place says that nobody answers.
+//   - No other key begins with "portward.".
+//   - After XPC_ERROR_CONNECTION_INTERRUPTED it says hello again, or makes a new
+//     connection, as this package does: whatever else comes first is nobody's.
+//   - A descriptor is an xpc_fd, an endpoint an xpc_endpoint, a surface what
+//     IOSurfaceCreateXPCObject makes. Shared memory that is no IOSurface is
+//     {"portward.surface": xpc_fd} as a value.
+//
+// A reader that is behind suspends its connection, which holds up its sending,
+// too. Close gives libxpc a second to write what it was given.
 package xpcpeer

@@ -17,6 +17,11 @@ var ErrNoProof = errors.New("no process descriptor of the peer")
 // real ids unless the server attached others of its own.
 // In both cases a process that later executes another program, or hands its
 // socket on, still shows the same evidence.
+//
+// Over XPC it is what libxpc says of the sender of the hello or the welcome:
+// effective ids. Numbers prove nothing there, and Executable answers ErrNoProof;
+// the proof is Config.Requirement, which the system checks for the sender of
+// every message by its audit token.
 type Evidence struct {
 	PID      int // in our PID namespace; 0 if the process is outside of it
 	UID, GID uint32
@@ -40,6 +45,7 @@ func (e *Evidence) PidFD() (*os.File, bool) {
 // reading. The process descriptor is asked before and after: the number named
 // the same process all along. Other users' processes answer fs.ErrPermission
 // to the unprivileged; ErrNoProof means no descriptor, or a process that ended.
+// Systems other than Linux have no proof.
 func (e *Evidence) Executable() (*os.File, error) {
 	f, err := executable(e)
 	if err != nil {

@@ -2,12 +2,9 @@
 
 package xpcpeer
 
-import (
-	"errors"
-	"os"
-)
+import "os"
 
-func executable(*Evidence) (*os.File, error) { return nil, errors.ErrUnsupported }
+func executable(*Evidence) (*os.File, error) { return nil, ErrNoProof }
 
 func ownEvidence() *Evidence {
 	return &Evidence{PID: os.Getpid(), UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}

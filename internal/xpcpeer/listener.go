@@ -20,15 +20,14 @@ type Listener struct {
 	done      chan struct{}
 	once      sync.Once
 
+	turnedAway     lines
 	mu             sync.Mutex
 	waiting, peers places
-	since          time.Time // of the present spell
-	turned         int       // away, in it
 }
 
 // Listen serves the named service: cfg.Policy, then cfg.Accept for every peer.
 func Listen(t Transport, name string, cfg Config) (*Listener, error) {
-	a, err := t.listen(name)
+	a, err := t.listen(name, cfg.Requirement)
 	if err != nil {
 		return nil, &Error{"listen", name, err}
 	}
@@ -37,7 +36,7 @@ func Listen(t Transport, name string, cfg Config) (*Listener, error) {
 
 // Anonymous serves whoever gets its Endpoint, from whomever.
 func Anonymous(t Transport, cfg Config) (*Listener, error) {
-	a, err := t.anonymous()
+	a, err := t.anonymous(cfg.Requirement)
 	if err != nil {
 		return nil, &Error{"listen", "anonymously", err}
 	}
@@ -46,6 +45,7 @@ func Anonymous(t Transport, cfg Config) (*Listener, error) {
 
 func newListener(t Transport, name string, a acceptor, cfg Config) *Listener {
 	l := &Listener{name: name, transport: t, acceptor: a, cfg: cfg.withDefaults()}
+	l.turnedAway = lines{name: name, log: l.cfg.Log}
 	l.closing, l.done = make(chan struct{}), make(chan struct{})
 	go l.run()
 	return l
@@ -110,7 +110,7 @@ func (l *Listener) rest(d time.Duration) bool {
 func (l *Listener) admit(first link) {
 	e := first.evidence()
 	if !l.enter(&l.waiting, e.UID, l.cfg.MaxWaiting, l.cfg.MaxWaiting/4) {
-		l.turnAway("%v refused on %s: too many wait to be judged", e, l.name)
+		l.turnedAway.printf("%v refused on %s: too many wait to be judged", e, l.name)
 		refuse(l.transport, first)
 		first.close()
 		return
@@ -131,7 +131,7 @@ func (l *Listener) admit(first link) {
 		}
 		return c.sendWelcome(k)
 	})
-	c.cfg.Events = Events{Invalid: func(c *Conn, err error) { l.turnAway("%v: %v", c, err) }}
+	c.cfg.Events = Events{Invalid: func(c *Conn, err error) { l.turnedAway.printf("%v: %v", c, err) }}
 	c.release = func() { l.exit(place, e.UID) } // after the handshake, in the same goroutine
 	go c.run(first)
 }
@@ -162,27 +162,5 @@ func (l *Listener) exit(p *places, uid uint32) {
 	p.n--
 	if p.byUID[uid]--; p.byUID[uid] == 0 {
 		delete(p.byUID, uid)
-	}
-}
-
-// Who is turned away costs a line, but not without end.
-const (
-	linesPerSpell = 20
-	spell         = 10 * time.Second
-)
-
-// turnAway logs a peer that did not get in, so many in a spell, and then how
-// many more there were.
-func (l *Listener) turnAway(format string, args ...any) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if now := time.Now(); now.Sub(l.since) > spell {
-		if more := l.turned - linesPerSpell; more > 0 {
-			l.cfg.Log("%s: %d more were turned away", l.name, more)
-		}
-		l.since, l.turned = now, 0
-	}
-	if l.turned++; l.turned <= linesPerSpell {
-		l.cfg.Log(format, args...)
 	}
 }

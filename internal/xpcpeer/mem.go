@@ -26,7 +26,7 @@ type mem struct {
 	names map[string]*memListener
 }
 
-func (m *mem) listen(name string) (acceptor, error) {
+func (m *mem) listen(name, _ string) (acceptor, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.names[name] != nil {
@@ -42,13 +42,13 @@ func (m *mem) listen(name string) (acceptor, error) {
 	return l, nil
 }
 
-func (m *mem) anonymous() (acceptor, error) {
+func (m *mem) anonymous(string) (acceptor, error) {
 	l := newMemListener()
 	l.nameless = true
 	return l, nil
 }
 
-func (m *mem) dial(_ context.Context, name string) (link, error) {
+func (m *mem) dial(_ context.Context, name, _ string) (link, error) {
 	m.mu.Lock()
 	l := m.names[name]
 	m.mu.Unlock()
@@ -58,7 +58,7 @@ func (m *mem) dial(_ context.Context, name string) (link, error) {
 	return l.connect()
 }
 
-func (m *mem) connect(_ context.Context, ep wire.Handle) (link, error) {
+func (m *mem) connect(_ context.Context, ep wire.Handle, _ string) (link, error) {
 	e, ok := ep.Object.(*memEndpoint)
 	if !ok {
 		return nil, malformed("no endpoint of this transport")

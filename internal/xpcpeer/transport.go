@@ -7,21 +7,22 @@ import (
 	"portward/internal/wire"
 )
 
-// A Transport is a way for processes to reach each other: Unix, Mem. It has no
-// exported methods; Listen, Anonymous, Dial and DialEndpoint use it.
+// A Transport is a way for processes to reach each other: Unix, Mem and, on
+// macOS, XPC. It has no exported methods; Listen, Anonymous, Dial and
+// DialEndpoint use it.
 //
-// The boundary is one that XPC fits: pack makes the native dictionary, a link
-// is the native connection. Its receive is fed by the event handler, which may
-// wait in it (the target queue is serial, so that is back-pressure), and by the
-// reply blocks; sending a call is xpc_connection_send_message_with_reply, whose
-// block feeds a reply of the same id; sending a reply fills the dictionary that
-// xpc_dictionary_create_reply made of the request; XPC_ERROR_CONNECTION_
-// INTERRUPTED is errPeerGone, after which dial answers the same connection again.
+// Unix and Mem move a packet as bytes with the objects beside them. XPC moves
+// the native dictionary: a link is a native connection for one life of ours, its
+// receive is fed by the event handler and by the blocks of replies, and what
+// libxpc calls a reply is one here.
+//
+// requirement is what a peer's code signature must satisfy, for transports that
+// can ask for one.
 type Transport interface {
-	listen(name string) (acceptor, error)
-	anonymous() (acceptor, error)
-	dial(ctx context.Context, name string) (link, error)
-	connect(ctx context.Context, ep wire.Handle) (link, error)
+	listen(name, requirement string) (acceptor, error)
+	anonymous(requirement string) (acceptor, error)
+	dial(ctx context.Context, name, requirement string) (link, error)
+	connect(ctx context.Context, ep wire.Handle, requirement string) (link, error)
 	retain(ep wire.Handle) (wire.Handle, error) // a reference of our own
 	pack(packet) (parcel, error)                // a copy of our own, handles duplicated
 }
@@ -42,12 +43,13 @@ type link interface {
 	// send waits until the packet is on its way and closes the parcel in any case.
 	// errPeerGone: it is, or would have to be waited for in a hurry.
 	send(parcel) error
-	// hurry makes sends, the present one too, fail where they would wait.
+	// hurry makes sends, the present one too, fail where they would wait. Nothing
+	// more need be received.
 	hurry()
 	// evidence is known from the start on accepted links, on others after the
 	// first receive. It ends with the link.
 	evidence() *Evidence
-	close()
+	close() // never waits
 }
 
 // errPeerGone is how a link ends by itself.
@@ -65,6 +67,9 @@ type packet struct {
 }
 
 const protocol = 1
+
+// reserved begins the keys that are ours: no message has one.
+const reserved = "portward."
 
 type kind uint8
 

@@ -15,7 +15,7 @@ type sockets struct{ o UnixOptions }
 func unixTransport(o UnixOptions) Transport { return sockets{o} }
 
 // listen serves the inherited socket of that name, or binds one.
-func (s sockets) listen(name string) (acceptor, error) {
+func (s sockets) listen(name, _ string) (acceptor, error) {
 	if f, ok := s.o.Inherited[name]; ok {
 		own, err := dupListening(f)
 		if err != nil {
@@ -34,7 +34,7 @@ func (s sockets) listen(name string) (acceptor, error) {
 	return l, err
 }
 
-func (s sockets) anonymous() (acceptor, error) {
+func (s sockets) anonymous(string) (acceptor, error) {
 	f, node, err := bindNameless(s.o.Private)
 	if err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func (s sockets) anonymous() (acceptor, error) {
 }
 
 // dial connects to dir/name through a descriptor of dir.
-func (s sockets) dial(ctx context.Context, name string) (l link, err error) {
+func (s sockets) dial(ctx context.Context, name, _ string) (l link, err error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (s sockets) dial(ctx context.Context, name string) (l link, err error) {
 
 // connect connects to the socket that an O_PATH descriptor refers to. The
 // kernel follows /proc/self/fd/N to the inode itself; no directory is searched.
-func (s sockets) connect(ctx context.Context, ep wire.Handle) (l link, err error) {
+func (s sockets) connect(ctx context.Context, ep wire.Handle, _ string) (l link, err error) {
 	f, ok := ep.File()
 	if !ok {
 		return nil, malformed("an endpoint that is no descriptor")

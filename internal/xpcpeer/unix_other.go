@@ -21,11 +21,13 @@ func bindUnix(string, string, os.FileMode) (*os.File, error) { return nil, error
 
 type noTransport struct{}
 
-func (noTransport) listen(string) (acceptor, error)             { return nil, errors.ErrUnsupported }
-func (noTransport) anonymous() (acceptor, error)                { return nil, errors.ErrUnsupported }
-func (noTransport) dial(context.Context, string) (link, error)  { return nil, errors.ErrUnsupported }
+func (noTransport) listen(string, string) (acceptor, error)     { return nil, errors.ErrUnsupported }
+func (noTransport) anonymous(string) (acceptor, error)          { return nil, errors.ErrUnsupported }
 func (noTransport) pack(packet) (parcel, error)                 { return nil, errors.ErrUnsupported }
 func (noTransport) retain(wire.Handle) (h wire.Handle, _ error) { return h, errors.ErrUnsupported }
-func (noTransport) connect(context.Context, wire.Handle) (link, error) {
+func (noTransport) dial(context.Context, string, string) (link, error) {
+	return nil, errors.ErrUnsupported
+}
+func (noTransport) connect(context.Context, wire.Handle, string) (link, error) {
 	return nil, errors.ErrUnsupported
 }

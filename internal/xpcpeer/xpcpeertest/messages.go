@@ -91,7 +91,7 @@ func badDictionary(t *testing.T, tr xpcpeer.Transport) {
 	}
 	for name, bad := range map[string]wire.Dict{
 		"an int": {"n": 1}, "nil": {"n": nil}, "no UTF-8": {"s": "\xff"}, "no UTF-8 key": {"\xff": true},
-		"too long": {"s": strings.Repeat("x", wire.MaxMessage+1)}, "too deep": deep, "empty key": {"": true}, "NUL": {"s": "a\x00b"}, "NUL in a key": {"a\x00b": true},
+		"too long": {"s": strings.Repeat("x", wire.MaxMessage+1)}, "too deep": deep, "empty key": {"": true}, "our key": {"portward.hello": uint64(1)}, "our key within": {"d": wire.Dict{"portward.x": true}}, "NUL": {"s": "a\x00b"}, "NUL in a key": {"a\x00b": true},
 		"a year too far": {"d": time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}, "no handle": {"h": wire.Handle{}},
 	} {
 		if err := c.Send(deadline(t), bad); err == nil {

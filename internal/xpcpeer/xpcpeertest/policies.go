@@ -16,7 +16,11 @@ func itIsUs(t *testing.T, e *xpcpeer.Evidence) {
 		t.Fatalf("evidence %v of process %d", e, os.Getpid())
 	}
 	exe, err := e.Executable()
-	if errors.Is(err, errors.ErrUnsupported) {
+	if errors.Is(err, xpcpeer.ErrNoProof) {
+		if f, has := e.PidFD(); has {
+			f.Close()
+			t.Fatalf("a process descriptor that proves nothing: %v", err)
+		}
 		return
 	}
 	ok(t, err)
