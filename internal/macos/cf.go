@@ -14,6 +14,15 @@ const (
 	kCFNumberSInt64Type   int64  = 4          // CFNumber.h
 )
 
+// CFRetain is CFRetain, CFBase.h, macOS 10.0, of an object that is there.
+func CFRetain(o Ref) Ref {
+	c, err := cf()
+	if err != nil {
+		return 0
+	}
+	return c.CFRetain(o)
+}
+
 // CFRelease is CFRelease, CFBase.h, macOS 10.0. 0 is let pass.
 func CFRelease(o Ref) {
 	if c, err := cf(); err == nil && o != 0 {

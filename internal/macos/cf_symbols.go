@@ -7,6 +7,7 @@ import "unsafe"
 type cfSymbols struct {
 	_ struct{} `lib:"/System/Library/Frameworks/CoreFoundation.framework/CoreFoundation"`
 
+	CFRetain    func(Ref) Ref
 	CFRelease   func(Ref)
 	CFGetTypeID func(Ref) uint64
 

@@ -54,4 +54,15 @@
 // # SystemConfiguration (SystemConfiguration/SCDynamicStore.h, macOS 10.1)
 //
 // The graphical sessions there are. Any process may ask.
+//
+// # IOSurface (IOSurface/IOSurfaceRef.h, macOS 10.6; IOSurfaceAPI.h, macOS 10.7)
+//
+// Pixels that processes share. A surface travels as an XPC object, never by its
+// number. Its pixels are there while it is locked. Whoever made it says what it
+// is, and a peer's word is checked before it is believed.
+//
+// # ScreenCaptureKit, CoreGraphics, CoreMedia, CoreVideo (macOS 12.3)
+//
+// Pictures of a display, in surfaces of the system's. The one part in Objective-C:
+// its messages are in a table, and two more callbacks serve all streams.
 package macos

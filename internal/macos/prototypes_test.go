@@ -285,7 +285,7 @@ func goScalar(base string) []string {
 	case "int", "int32_t", "pid_t", "au_asid_t", "OSStatus", "kern_return_t":
 		return []string{"int32"}
 	case "unsigned int", "uint32_t", "uid_t", "gid_t", "SecCSFlags", "OSType", "IOSurfaceID", "IOSurfaceLockOptions",
-		"mach_port_t", "CFStringEncoding":
+		"mach_port_t", "CFStringEncoding", "CGDirectDisplayID":
 		return []string{"uint32"}
 	case "int64_t", "long", "CFIndex", "CFNumberType":
 		return []string{"int64"}

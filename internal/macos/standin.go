@@ -24,6 +24,7 @@ type standinSymbols struct {
 	standin_console_rubbish      func()
 	standin_socket               func(string, int32)
 	standin_surface_lie          func(Ref, int32, uintptr)
+	standin_surface_guard        func(bool)
 }
 
 var standin = sync.OnceValue(load[standinSymbols])

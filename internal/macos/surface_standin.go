@@ -27,3 +27,8 @@ const (
 func StandinSurfaceLie(o Ref, what StandinLie, n uint64) {
 	standin().standin_surface_lie(o, int32(what), uintptr(n))
 }
+
+// StandinSurfaceGuard says whether pixels can be touched only while their
+// surface is locked, and as its lock says, as they can at first. Without, a lock
+// costs less; it holds for surfaces to come.
+func StandinSurfaceGuard(on bool) { standin().standin_surface_guard(on) }

@@ -1,7 +1,6 @@
 package surface
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,9 +9,10 @@ import (
 	"portward/internal/wire"
 )
 
-// A Buffer is one slot of a Chain. Pix may be written between Acquire and
-// Submit and at no other time; File, for those who let somebody else write, is
-// the chain's.
+// A Buffer is one slot of a Chain. Pix has a geometry's size and may be written
+// (or looked into) between Acquire and Submit and at no other time. File, for
+// those who let somebody else write, is the chain's, and nil where surfaces are
+// no files.
 type Buffer struct {
 	Slot int
 	Pix  []byte
@@ -31,6 +31,7 @@ type Chain struct {
 	OnRelease func(seq uint32)
 
 	geometry Geometry
+	channels channels
 	buffers  []*Buffer
 	free     chan int      // the slots that are free, oldest first
 	closed   chan struct{} // closed by Close
@@ -59,22 +60,37 @@ type slot struct {
 }
 
 // NewChain makes the buffers, all black and all free.
-func NewChain(g Geometry) (*Chain, error) {
+func (p Platform) NewChain(g Geometry) (*Chain, error) {
 	if err := g.Check(); err != nil {
 		return nil, err
 	}
-	c := &Chain{geometry: g, free: make(chan int, Slots), closed: make(chan struct{}), held: 1}
+	c := &Chain{geometry: g, channels: p.channels, free: make(chan int, Slots), closed: make(chan struct{}), held: 1}
 	c.link = deadLink(ErrLost)
 	for i := range Slots {
-		m, f, err := newMemory(g.Size())
+		b, err := newBuffer(p.memories, g, i)
 		if err != nil {
 			c.discard()
 			return nil, fmt.Errorf("surface %d: %w", i, err)
 		}
-		c.buffers = append(c.buffers, &Buffer{Slot: i, Pix: m.pix, File: f, mem: m})
+		c.buffers = append(c.buffers, b)
 		c.free <- i
 	}
 	return c, nil
+}
+
+func newBuffer(ms memories, g Geometry, slot int) (*Buffer, error) {
+	m, err := ms.create(g)
+	if err != nil {
+		return nil, err
+	}
+	pix, err := m.lock()
+	if err != nil {
+		m.close()
+		return nil, err
+	}
+	defer m.unlock()
+	f, _ := m.handle().File()
+	return &Buffer{Slot: slot, Pix: pix, File: f, mem: m}, nil
 }
 
 // Geometry is what all buffers have.
@@ -88,7 +104,7 @@ func (c *Chain) Buffers() []*Buffer { return c.buffers }
 func (c *Chain) Surfaces() []wire.Handle {
 	hs := make([]wire.Handle, len(c.buffers))
 	for i, b := range c.buffers {
-		hs[i] = wire.Surface(b.File)
+		hs[i] = b.mem.handle()
 	}
 	return hs
 }
@@ -102,7 +118,7 @@ func (c *Chain) Connect() (peer *os.File, err error) {
 	if c.isClosed() {
 		return nil, ErrClosed
 	}
-	ch, peer, err := newChannel()
+	ch, peer, err := c.channels.create()
 	if err != nil {
 		return nil, err
 	}
@@ -110,60 +126,6 @@ func (c *Chain) Connect() (peer *os.File, err error) {
 	c.replace(l)
 	go c.read(l)
 	return peer, nil
-}
-
-// Acquire answers a free buffer, held by the caller until Submit or Return. It
-// waits while all are out, unless the channel breaks (ErrLost: only Connect
-// makes slots free again then) or the chain is closed.
-func (c *Chain) Acquire(ctx context.Context) (*Buffer, error) {
-	for {
-		if b, ok := c.TryAcquire(); ok {
-			return b, nil
-		}
-		l := c.current()
-		select {
-		case i := <-c.free:
-			return c.hold(i)
-		case <-l.lost:
-			// A slot that was released before the loss counts.
-			if b, ok := c.TryAcquire(); ok {
-				return b, nil
-			}
-			if c.isClosed() {
-				return nil, ErrClosed
-			}
-			if l == c.current() {
-				return nil, l.err
-			}
-		case <-c.closed:
-			return nil, ErrClosed
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-// TryAcquire is Acquire without the waiting.
-func (c *Chain) TryAcquire() (*Buffer, bool) {
-	select {
-	case i := <-c.free:
-		b, err := c.hold(i)
-		return b, err == nil
-	default:
-		return nil, false
-	}
-}
-
-// hold hands a slot that came out of free to the caller.
-func (c *Chain) hold(i int) (*Buffer, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.isClosed() {
-		return nil, ErrClosed
-	}
-	c.slots[i].state = slotHeld
-	c.held++
-	return c.buffers[i], nil
 }
 
 // Submit sends an acquired buffer to the consumer, with the part of it that
@@ -176,6 +138,7 @@ func (c *Chain) Submit(b *Buffer, dirty Rect) error {
 	if err := c.mineLocked(b); err != nil {
 		return err
 	}
+	b.mem.unlock() // before the consumer hears of it
 	err := c.sendLocked(b.Slot, dirty)
 	c.letGoLocked(b.Slot, err == nil)
 	return err
@@ -188,6 +151,7 @@ func (c *Chain) Return(b *Buffer) error {
 	if err := c.mineLocked(b); err != nil {
 		return err
 	}
+	b.mem.unlock()
 	c.letGoLocked(b.Slot, false)
 	return nil
 }
@@ -290,7 +254,6 @@ func (c *Chain) unholdLocked() {
 
 func (c *Chain) discard() {
 	for _, b := range c.buffers {
-		b.mem.unmap()
-		b.File.Close()
+		b.mem.close()
 	}
 }

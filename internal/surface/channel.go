@@ -1,9 +1,6 @@
 package surface
 
-import (
-	"context"
-	"os"
-)
+import "context"
 
 // A channel carries descriptors between one producer and one consumer. Sending
 // never waits: a peer that lets its queue fill up is ErrHostile, because an
@@ -17,11 +14,3 @@ type channel interface {
 	recvRelease() (descriptor, error)
 	close()
 }
-
-// newChannel makes a channel: the producer's end, and the consumer's as a
-// descriptor to be sent.
-func newChannel() (channel, *os.File, error) { return makeChannel() }
-
-// openChannel is the consumer's end. It borrows f and refuses, as ErrHostile,
-// what is no channel.
-func openChannel(f *os.File) (channel, error) { return adoptChannel(f) }

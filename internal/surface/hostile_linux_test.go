@@ -172,7 +172,7 @@ func TestSizeCannotChangeAfterTheCheck(t *testing.T) {
 		if err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, int64(square.Size())); err != nil {
 			t.Fatal(err)
 		}
-		for _, b := range s.memories[i].pix {
+		for _, b := range s.memories[i].(*memfd).pix {
 			if b != 0 {
 				t.Fatal("a hole shows something")
 			}

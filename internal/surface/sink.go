@@ -28,6 +28,7 @@ type Frame struct {
 // methods, and Release, belong to anyone.
 type Sink struct {
 	geometry Geometry
+	platform Platform
 	memories []memory
 	channel  channel
 	account  *Account
@@ -41,55 +42,51 @@ type Sink struct {
 }
 
 // Open checks what a peer sent and maps it. It owns the handles, and closes
-// them, whatever it answers: ErrLimit beyond the account, ErrHostile (after
-// openMemories' rules) for a peer that lies. A nil account counts nothing.
-func Open(g Geometry, surfaces []wire.Handle, frames wire.Handle, a *Account) (*Sink, error) {
+// them, whatever it answers: ErrLimit beyond the account, ErrHostile (after the
+// platform's rules) for a peer that lies. A nil account counts nothing.
+func (p Platform) Open(g Geometry, surfaces []wire.Handle, frames wire.Handle, a *Account) (*Sink, error) {
 	defer closeAll(append([]wire.Handle{frames}, surfaces...))
 	if err := g.Check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrHostile, err)
 	}
-	files, err := unwrap(surfaces)
-	if err != nil {
+	if err := checkHandles(surfaces); err != nil {
 		return nil, err
 	}
 	f, ok := frames.File()
 	if !ok || frames.Kind != wire.HandleFD {
 		return nil, fmt.Errorf("%w: frame channel is no descriptor", ErrHostile)
 	}
-	s := &Sink{geometry: g, account: a, users: 1}
+	s := &Sink{geometry: g, platform: p, account: a, users: 1}
 	if err := a.take(s.bytes()); err != nil {
 		return nil, err
 	}
-	if err := s.open(files, f); err != nil {
+	if err := s.open(surfaces, f); err != nil {
 		a.giveBack(s.bytes())
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *Sink) open(files []*os.File, frames *os.File) (err error) {
-	if s.channel, err = openChannel(frames); err != nil {
+func (s *Sink) open(surfaces []wire.Handle, frames *os.File) (err error) {
+	if s.channel, err = s.platform.channels.adopt(frames); err != nil {
 		return err
 	}
-	if s.memories, err = openMemories(files, s.geometry.Size()); err != nil {
+	if s.memories, err = s.platform.memories.adopt(surfaces, s.geometry); err != nil {
 		s.channel.close()
 	}
 	return err
 }
 
-func unwrap(surfaces []wire.Handle) ([]*os.File, error) {
+func checkHandles(surfaces []wire.Handle) error {
 	if len(surfaces) != Slots {
-		return nil, fmt.Errorf("%w: %d surfaces instead of %d", ErrHostile, len(surfaces), Slots)
+		return fmt.Errorf("%w: %d surfaces instead of %d", ErrHostile, len(surfaces), Slots)
 	}
-	files := make([]*os.File, Slots)
 	for i, h := range surfaces {
-		f, ok := h.File()
-		if !ok || h.Kind != wire.HandleSurface {
-			return nil, fmt.Errorf("%w: surface %d is none", ErrHostile, i)
+		if h.Object == nil || h.Kind != wire.HandleSurface {
+			return fmt.Errorf("%w: surface %d is none", ErrHostile, i)
 		}
-		files[i] = f
 	}
-	return files, nil
+	return nil
 }
 
 func closeAll(hs []wire.Handle) {
@@ -122,24 +119,47 @@ func (s *Sink) Next(ctx context.Context) (Frame, error) {
 	return s.accept(d)
 }
 
-// accept holds a descriptor against what came before.
+// accept makes a frame of a descriptor. The lock is taken without mu: a peer's
+// surface may let one wait, and Close must not.
 func (s *Sink) accept(d descriptor) (Frame, error) {
+	if err := s.take(d); err != nil {
+		return Frame{}, err
+	}
+	pix, err := s.memories[d.slot].lock()
+	if err != nil {
+		return Frame{}, s.unreadable(d.slot, err)
+	}
+	return Frame{Seq: d.seq, Geometry: s.geometry, Dirty: d.dirty, Pix: pix, sink: s, slot: d.slot}, nil
+}
+
+// take holds a descriptor against what came before; its slot is out then.
+func (s *Sink) take(d descriptor) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := d.inside(s.geometry)
 	switch {
 	case s.err != nil:
-		return Frame{}, s.err
+		return s.err
 	case err != nil:
-		return Frame{}, s.dieLocked(err)
+		return s.dieLocked(err)
 	case d.seq <= s.last:
-		return Frame{}, s.dieLocked(fmt.Errorf("%w: frame %d after frame %d", ErrHostile, d.seq, s.last))
+		return s.dieLocked(fmt.Errorf("%w: frame %d after frame %d", ErrHostile, d.seq, s.last))
 	case s.out[d.slot] != 0:
-		return Frame{}, s.dieLocked(fmt.Errorf("%w: frame %d in slot %d, which is out", ErrHostile, d.seq, d.slot))
+		return s.dieLocked(fmt.Errorf("%w: frame %d in slot %d, which is out", ErrHostile, d.seq, d.slot))
 	}
 	s.out[d.slot], s.last = d.seq, d.seq
 	s.users++
-	return Frame{Seq: d.seq, Geometry: s.geometry, Dirty: d.dirty, Pix: s.memories[d.slot].pix, sink: s, slot: d.slot}, nil
+	return nil
+}
+
+// unreadable takes back what take did, and ends the sink.
+func (s *Sink) unreadable(slot int, why error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.out[slot] = 0
+	err := s.dieLocked(fmt.Errorf("%w: surface %d: %w", ErrHostile, slot, why))
+	s.leaveLocked()
+	return err
 }
 
 var errReleased = errors.New("frame was released before")
@@ -161,6 +181,7 @@ func (s *Sink) release(slot int, seq uint32) error {
 		return errReleased
 	}
 	s.out[slot] = 0
+	s.memories[slot].unlock() // before the producer hears of it
 	err := s.err
 	if err == nil {
 		if err = s.channel.sendRelease(descriptor{slot: slot, seq: seq}); err != nil {
@@ -212,7 +233,7 @@ func (s *Sink) dieLocked(err error) error {
 
 func (s *Sink) leaveLocked() {
 	if s.users--; s.users == 0 {
-		unmapAll(s.memories)
+		closeMemories(s.memories)
 		s.account.giveBack(s.bytes())
 	}
 }

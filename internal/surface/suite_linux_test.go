@@ -6,15 +6,20 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"portward/internal/surface"
 	"portward/internal/surface/surfacetest"
 	"portward/internal/wire"
 )
 
 // The suite, with handles that stay in the process.
-func TestSurfaceDuplicated(t *testing.T) { surfacetest.Test(t, duplicated) }
+func TestSurfaceDuplicated(t *testing.T) {
+	surfacetest.Test(t, surfacetest.Way{Platform: surface.Native(), Pass: duplicated})
+}
 
 // The suite, with handles that travel as they do in a message.
-func TestSurfaceSent(t *testing.T) { surfacetest.Test(t, sent) }
+func TestSurfaceSent(t *testing.T) {
+	surfacetest.Test(t, surfacetest.Way{Platform: surface.Native(), Pass: sent})
+}
 
 func duplicated(t testing.TB, surfaces []wire.Handle, frames *os.File) ([]wire.Handle, wire.Handle) {
 	all := make([]wire.Handle, len(surfaces))

@@ -9,8 +9,8 @@ import (
 	"portward/internal/surface"
 )
 
-func testConsumerDies(t *testing.T, pass Pass) {
-	r := newRig(t, pass, small)
+func testConsumerDies(t *testing.T, w Way) {
+	r := newRig(t, w, small)
 	var reported atomic.Uint64
 	r.chain.OnRelease = func(uint32) { reported.Add(1) }
 	s := r.connect(nil)
@@ -37,8 +37,8 @@ func testConsumerDies(t *testing.T, pass Pass) {
 	until(t, "all real releases counted", func() bool { return r.chain.Released() == 11 && reported.Load() == 11 })
 }
 
-func testProducerDies(t *testing.T, pass Pass) {
-	r := newRig(t, pass, small)
+func testProducerDies(t *testing.T, w Way) {
+	r := newRig(t, w, small)
 	s := r.connect(nil)
 	r.submit(42, small.Bounds())
 	f := r.next(s)
@@ -53,8 +53,8 @@ func testProducerDies(t *testing.T, pass Pass) {
 	r.wantErr("release", f.Release(), surface.ErrLost)
 }
 
-func testReplaced(t *testing.T, pass Pass) {
-	r := newRig(t, pass, small)
+func testReplaced(t *testing.T, w Way) {
+	r := newRig(t, w, small)
 	old := r.connect(nil)
 	for i := range surface.Slots {
 		r.submit(uint32(i), small.Bounds())
@@ -81,8 +81,8 @@ func testReplaced(t *testing.T, pass Pass) {
 	until(t, "releases", func() bool { return r.chain.Released() == 2*surface.Slots })
 }
 
-func testReplacedWhileWaiting(t *testing.T, pass Pass) {
-	r := newRig(t, pass, small)
+func testReplacedWhileWaiting(t *testing.T, w Way) {
+	r := newRig(t, w, small)
 	r.connect(nil)
 	for i := range surface.Slots {
 		r.submit(uint32(i), small.Bounds())
@@ -101,8 +101,8 @@ func testReplacedWhileWaiting(t *testing.T, pass Pass) {
 	}
 }
 
-func testLateRelease(t *testing.T, pass Pass) {
-	r := newRig(t, pass, small)
+func testLateRelease(t *testing.T, w Way) {
+	r := newRig(t, w, small)
 	a := surface.NewAccount(surface.Limits{})
 	s := r.connect(a)
 	r.submit(42, small.Bounds())
@@ -121,8 +121,8 @@ func testLateRelease(t *testing.T, pass Pass) {
 	}
 }
 
-func testCloseWakes(t *testing.T, pass Pass) {
-	r := newRig(t, pass, small)
+func testCloseWakes(t *testing.T, w Way) {
+	r := newRig(t, w, small)
 	s := r.connect(nil)
 	got := make(chan error)
 	go func() {
@@ -133,8 +133,8 @@ func testCloseWakes(t *testing.T, pass Pass) {
 	r.wantErr("next", <-got, surface.ErrClosed)
 }
 
-func testCloseWakesProducer(t *testing.T, pass Pass) {
-	r := newRig(t, pass, small)
+func testCloseWakesProducer(t *testing.T, w Way) {
+	r := newRig(t, w, small)
 	r.connect(nil)
 	for i := range surface.Slots {
 		r.submit(uint32(i), small.Bounds())
@@ -151,8 +151,8 @@ func testCloseWakesProducer(t *testing.T, pass Pass) {
 	}
 }
 
-func testHeld(t *testing.T, pass Pass) {
-	r := newRig(t, pass, small)
+func testHeld(t *testing.T, w Way) {
+	r := newRig(t, w, small)
 	r.connect(nil)
 	b, err := r.chain.Acquire(r.ctx)
 	if err != nil {
@@ -165,8 +165,8 @@ func testHeld(t *testing.T, pass Pass) {
 	r.wantErr("submit", r.chain.Submit(b, small.Bounds()), surface.ErrClosed)
 }
 
-func testCloseTwice(t *testing.T, pass Pass) {
-	r := newRig(t, pass, small)
+func testCloseTwice(t *testing.T, w Way) {
+	r := newRig(t, w, small)
 	s := r.connect(nil)
 	if s.Close() != nil || r.chain.Close() != nil {
 		t.Fatal("closing failed")

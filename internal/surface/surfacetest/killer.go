@@ -15,7 +15,7 @@ import (
 // testKiller streams frames whose first pixel rises with each of them, and
 // ends one side or the other at random moments, often with frames out. Every
 // frame must come in order and keep its pixels while it is out.
-func testKiller(t *testing.T, pass Pass) {
+func testKiller(t *testing.T, w Way) {
 	frames, limit := 100_000, 15*time.Second
 	if testing.Short() {
 		frames, limit = 5_000, 5*time.Second
@@ -23,7 +23,7 @@ func testKiller(t *testing.T, pass Pass) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	k := &killer{
-		rig: newRig(t, pass, small), random: rand.New(rand.NewPCG(seed, 0)),
+		rig: newRig(t, w, small), random: rand.New(rand.NewPCG(seed, 0)),
 		account: surface.NewAccount(surface.Limits{}),
 	}
 	k.reconnect()
@@ -105,7 +105,7 @@ func (k *killer) era() {
 func (k *killer) renew() {
 	g := surface.Geometry{Width: 1 + k.random.IntN(200), Height: 1 + k.random.IntN(100), Format: surface.FormatBGRX}
 	g.Stride = 4 * (g.Width + k.random.IntN(9))
-	chain, err := surface.NewChain(g)
+	chain, err := k.way.Platform.NewChain(g)
 	if err != nil {
 		k.t.Fatal(err)
 	}

@@ -19,6 +19,12 @@ import (
 // answers handles of its own.
 type Pass func(t testing.TB, surfaces []wire.Handle, frames *os.File) ([]wire.Handle, wire.Handle)
 
+// A Way is how pixels get from one end of a chain to the other.
+type Way struct {
+	Platform surface.Platform
+	Pass     Pass
+}
+
 // patience is for what must happen; nothing is ever expected to take so long.
 const patience = 30 * time.Second
 
@@ -28,22 +34,22 @@ var small = surface.Geometry{Width: 64, Height: 48, Stride: 64 * 4, Format: surf
 type rig struct {
 	t     testing.TB
 	ctx   context.Context
-	pass  Pass
+	way   Way
 	chain *surface.Chain
 }
 
 // newRig checks, when the test is over, that nothing of it is left.
-func newRig(t *testing.T, pass Pass, g surface.Geometry) *rig {
+func newRig(t *testing.T, w Way, g surface.Geometry) *rig {
 	t.Helper()
 	checkLeaks(t)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
-	chain, err := surface.NewChain(g)
+	chain, err := w.Platform.NewChain(g)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { chain.Close() })
-	return &rig{t, ctx, pass, chain}
+	return &rig{t, ctx, w, chain}
 }
 
 // connect makes a channel and answers its consumer.
@@ -62,9 +68,9 @@ func (r *rig) open(a *surface.Account) (*surface.Sink, error) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	surfaces, frames := r.pass(r.t, r.chain.Surfaces(), peer)
+	surfaces, frames := r.way.Pass(r.t, r.chain.Surfaces(), peer)
 	peer.Close()
-	s, err := surface.Open(r.chain.Geometry(), surfaces, frames, a)
+	s, err := r.way.Platform.Open(r.chain.Geometry(), surfaces, frames, a)
 	if err == nil {
 		r.t.Cleanup(func() { s.Close() })
 	}
@@ -160,8 +166,9 @@ func openFiles() int {
 	return len(all)
 }
 
-// surfaceMaps counts mapped surfaces, where /proc tells.
+// surfaceMaps counts mapped surfaces, ours and those of a stand-in, where /proc
+// tells.
 func surfaceMaps() int {
 	b, _ := os.ReadFile("/proc/self/maps")
-	return strings.Count(string(b), "portward-surface")
+	return strings.Count(string(b), "portward-surface") + strings.Count(string(b), "standin-surface")
 }

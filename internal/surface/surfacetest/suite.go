@@ -7,11 +7,11 @@ import (
 	"portward/internal/surface"
 )
 
-// Test holds a Chain and a Sink, joined by pass, against the rules they promise.
-func Test(t *testing.T, pass Pass) {
+// Test holds a Chain and a Sink, joined by w, against the rules they promise.
+func Test(t *testing.T, w Way) {
 	for _, c := range []struct {
 		rule string
-		test func(*testing.T, Pass)
+		test func(*testing.T, Way)
 	}{
 		{"frames arrive in order with their pixels", testOrder},
 		{"a frame that changed nothing is a frame", testEmpty},
@@ -36,12 +36,12 @@ func Test(t *testing.T, pass Pass) {
 		{"bytes are limited for each peer", testBytes},
 		{"frames, deaths and replacements at random leave nothing", testKiller},
 	} {
-		t.Run(c.rule, func(t *testing.T) { c.test(t, pass) })
+		t.Run(c.rule, func(t *testing.T) { c.test(t, w) })
 	}
 }
 
-func testOrder(t *testing.T, pass Pass) {
-	r := newRig(t, pass, small)
+func testOrder(t *testing.T, w Way) {
+	r := newRig(t, w, small)
 	s := r.connect(nil)
 	for i := range 50 {
 		want := surface.Rect{X: i % 8, Y: i % 5, W: 1 + i%7, H: 1 + i%3}
@@ -57,8 +57,8 @@ func testOrder(t *testing.T, pass Pass) {
 	}
 }
 
-func testEmpty(t *testing.T, pass Pass) {
-	r := newRig(t, pass, small)
+func testEmpty(t *testing.T, w Way) {
+	r := newRig(t, w, small)
 	s := r.connect(nil)
 	r.submit(1, surface.Rect{X: 5, Y: 5, W: 0, H: 7})
 	if f := r.next(s); f.Dirty != (surface.Rect{}) {
@@ -66,8 +66,8 @@ func testEmpty(t *testing.T, pass Pass) {
 	}
 }
 
-func testBackPressure(t *testing.T, pass Pass) {
-	r := newRig(t, pass, small)
+func testBackPressure(t *testing.T, w Way) {
+	r := newRig(t, w, small)
 	s := r.connect(nil)
 	var frames []surface.Frame
 	for i := range surface.Slots {
@@ -93,8 +93,8 @@ func testBackPressure(t *testing.T, pass Pass) {
 	}
 }
 
-func testRelease(t *testing.T, pass Pass) {
-	r := newRig(t, pass, small)
+func testRelease(t *testing.T, w Way) {
+	r := newRig(t, w, small)
 	reported := make(chan uint32, 10)
 	r.chain.OnRelease = func(seq uint32) { reported <- seq }
 	s := r.connect(nil)
@@ -116,8 +116,8 @@ func testRelease(t *testing.T, pass Pass) {
 	}
 }
 
-func testForeign(t *testing.T, pass Pass) {
-	r := newRig(t, pass, small)
+func testForeign(t *testing.T, w Way) {
+	r := newRig(t, w, small)
 	r.connect(nil)
 	b, _ := r.chain.TryAcquire()
 	if err := r.chain.Submit(b, small.Bounds()); err != nil {
@@ -130,8 +130,8 @@ func testForeign(t *testing.T, pass Pass) {
 	}
 }
 
-func testReturn(t *testing.T, pass Pass) {
-	r := newRig(t, pass, small)
+func testReturn(t *testing.T, w Way) {
+	r := newRig(t, w, small)
 	s := r.connect(nil)
 	for range 10 {
 		b, err := r.chain.Acquire(r.ctx)
@@ -148,8 +148,8 @@ func testReturn(t *testing.T, pass Pass) {
 	}
 }
 
-func testOutside(t *testing.T, pass Pass) {
-	r := newRig(t, pass, small)
+func testOutside(t *testing.T, w Way) {
+	r := newRig(t, w, small)
 	s := r.connect(nil)
 	for _, bad := range []surface.Rect{{W: 65, H: 1}, {X: -1, W: 2, H: 2}, {X: 64, W: 1, H: 1}, {Y: 40, W: 1, H: 9}, {W: 1 << 40, H: 1 << 40}} {
 		b, err := r.chain.Acquire(r.ctx)
@@ -164,8 +164,8 @@ func testOutside(t *testing.T, pass Pass) {
 	r.release(r.next(s))
 }
 
-func testUnconnected(t *testing.T, pass Pass) {
-	r := newRig(t, pass, small)
+func testUnconnected(t *testing.T, w Way) {
+	r := newRig(t, w, small)
 	r.lost()
 	for range 10 {
 		b, err := r.chain.Acquire(r.ctx)
@@ -176,8 +176,8 @@ func testUnconnected(t *testing.T, pass Pass) {
 	}
 }
 
-func testContext(t *testing.T, pass Pass) {
-	r := newRig(t, pass, small)
+func testContext(t *testing.T, w Way) {
+	r := newRig(t, w, small)
 	s := r.connect(nil)
 	for i := range 20 {
 		ctx, cancel := context.WithCancel(r.ctx)

@@ -6,7 +6,42 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"portward/internal/wire"
 )
+
+// memfds are sealed memory files. Before one of a peer's is mapped, this has
+// been proven:
+//
+//	fstat, fstatfs   a regular file of the kernel's own memory (tmpfs; no huge pages)
+//	F_GET_SEALS      SHRINK and GROW: its size is final. Files that are no memfd
+//	                 answer EINVAL or lack the seals.
+//	fstat            of the size we need, the geometry's or that in whole pages
+//	                 (after the seals: before, it could still change)
+//	dev, ino         none of them twice
+//
+// WRITE is not sealed, the producer draws into it: pixels can change at any
+// time, and the consumer must not believe them twice.
+type memfds struct{}
+
+// A memfd is one of them, mapped as long as it is open. The kernel does not say
+// whether somebody reads it: a consumer's word is all there is.
+type memfd struct {
+	pix  []byte
+	file *os.File // ours; nil at the consumer
+}
+
+func (m *memfd) lock() ([]byte, error) { return m.pix, nil }
+func (m *memfd) unlock()               {}
+func (m *memfd) inUse() bool           { return false }
+func (m *memfd) handle() wire.Handle   { return wire.Surface(m.file) }
+
+func (m *memfd) close() {
+	unix.Munmap(m.pix)
+	if m.file != nil {
+		m.file.Close()
+	}
+}
 
 // The seals of a buffer (fcntl(2), File Sealing).
 const (
@@ -14,23 +49,24 @@ const (
 	ourSeals  = finalSize | unix.F_SEAL_SEAL
 )
 
-func makeMemory(size int) (memory, *os.File, error) {
-	fd, err := memfd()
+func (memfds) create(g Geometry) (memory, error) {
+	fd, err := memfdCreate()
 	if err != nil {
-		return memory{}, nil, os.NewSyscallError("memfd_create", err)
+		return nil, os.NewSyscallError("memfd_create", err)
 	}
 	f := os.NewFile(uintptr(fd), "surface")
-	m, err := prepare(fd, size)
+	m, err := prepare(fd, g.Size())
 	if err != nil {
 		f.Close()
-		return memory{}, nil, err
+		return nil, err
 	}
-	return m, f, nil
+	m.file = f
+	return m, nil
 }
 
-// memfd is never executable; kernels before 6.3 do not know how to say so, and
+// memfdCreate makes one that is never executable; kernels before 6.3 do not know how to say so, and
 // some later ones (vm.memfd_noexec=2) want nothing else.
-func memfd() (int, error) {
+func memfdCreate() (int, error) {
 	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	fd, err := unix.MemfdCreate("portward-surface", flags|unix.MFD_NOEXEC_SEAL)
 	if errors.Is(err, unix.EINVAL) {
@@ -39,39 +75,37 @@ func memfd() (int, error) {
 	return fd, err
 }
 
-func prepare(fd, size int) (memory, error) {
+func prepare(fd, size int) (*memfd, error) {
 	if err := unix.Ftruncate(fd, int64(size)); err != nil {
-		return memory{}, os.NewSyscallError("ftruncate", err)
+		return nil, os.NewSyscallError("ftruncate", err)
 	}
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, ourSeals); err != nil {
-		return memory{}, os.NewSyscallError("fcntl", err)
+		return nil, os.NewSyscallError("fcntl", err)
 	}
 	return mapMemory(fd, size, unix.PROT_READ|unix.PROT_WRITE)
 }
 
-func mapMemory(fd, size, prot int) (memory, error) {
+func mapMemory(fd, size, prot int) (*memfd, error) {
 	b, err := unix.Mmap(fd, 0, size, prot, unix.MAP_SHARED)
 	if err != nil {
-		return memory{}, os.NewSyscallError("mmap", err)
+		return nil, os.NewSyscallError("mmap", err)
 	}
-	return memory{pix: b[:size:size], mapped: b}, nil
+	return &memfd{pix: b}, nil
 }
-
-func unmapMemory(b []byte) { unix.Munmap(b) }
 
 // An inode tells two files apart.
 type inode struct{ dev, ino uint64 }
 
-func adoptMemories(files []*os.File, size int) (all []memory, err error) {
+func (memfds) adopt(handles []wire.Handle, g Geometry) (all []memory, err error) {
 	defer func() {
 		if err != nil {
-			unmapAll(all)
+			closeMemories(all)
 			all = nil
 		}
 	}()
 	seen := map[inode]bool{}
-	for i, f := range files {
-		m, id, err := adoptMemory(f, size)
+	for i, h := range handles {
+		m, id, err := adoptMemory(h, g.Size())
 		if err != nil {
 			return all, fmt.Errorf("surface %d: %w", i, err)
 		}
@@ -84,10 +118,14 @@ func adoptMemories(files []*os.File, size int) (all []memory, err error) {
 	return all, nil
 }
 
-func adoptMemory(f *os.File, size int) (m memory, id inode, err error) {
+func adoptMemory(h wire.Handle, size int) (m *memfd, id inode, err error) {
+	f, ok := h.File()
+	if !ok {
+		return nil, inode{}, fmt.Errorf("%w: a surface that is a %T", ErrHostile, h.Object)
+	}
 	raw, err := f.SyscallConn()
 	if err != nil {
-		return memory{}, inode{}, err
+		return nil, inode{}, err
 	}
 	ctlErr := raw.Control(func(fd uintptr) {
 		if id, err = checkMemory(int(fd), size); err == nil {
@@ -100,7 +138,7 @@ func adoptMemory(f *os.File, size int) (m memory, id inode, err error) {
 	return m, id, errors.Join(err, ctlErr)
 }
 
-// checkMemory is the proof that openMemories promises.
+// checkMemory is the proof that memfds promises.
 func checkMemory(fd, size int) (inode, error) {
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(fd, &fs); err != nil || fs.Type != unix.TMPFS_MAGIC {

@@ -1,0 +1,13 @@
+//go:build !darwin
+
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+func openMainDisplay(context.Context) (Source, error) {
+	return nil, fmt.Errorf("screen: %w", errors.ErrUnsupported)
+}
