@@ -65,7 +65,7 @@ var rooms = map[string]room{
 	"internal/deadman":            {[]string{"internal/linux", "internal/page"}, nil, "a timer and a page; who dies of it is not its business"},
 	"internal/counters":           {[]string{"internal/page"}, nil, "numbers in a page; no picture and no peer"},
 	"internal/surface":            {[]string{"internal/wire", "internal/macos"}, []string{"net/http", "internal/xpcpeer"}, "pixels and the handles in messages; never how these travel"},
-	"internal/capture":            {[]string{"internal/surface"}, []string{"net/http"}, "sources fill buffers and know no consumer"},
+	"internal/capture":            {[]string{"internal/surface", "internal/macos"}, []string{"net/http"}, "sources fill buffers and know no consumer"},
 	"internal/hub":                {[]string{"internal/surface"}, []string{"net/http", "internal/xpcpeer"}, "frames to updates; neither agents' connections nor browsers"},
 	"internal/viewer":             {[]string{"internal/hub", "internal/durable"}, []string{"internal/xpcpeer", "internal/jobs"}, "browsers see updates; nothing of agents but what the hub says"},
 	"internal/durable":            {alone, nil, "the one room that knows fsync knows nothing else"},
@@ -78,11 +78,11 @@ var rooms = map[string]room{
 
 	"internal/config":  {[]string{"internal/durable"}, nil, "values from a file, not their use"},
 	"internal/fault":   {alone, nil, "failing on request needs no room, and no room needs it"},
-	"internal/program": {[]string{"internal/bundle", "internal/jobs", "internal/wire", "internal/xpcpeer", "launchd"}, []string{"internal/surface", "internal/watchdog", "net/http"}, "what all programs do at start, so it drags nothing into the supervisor"},
+	"internal/program": {[]string{"internal/bundle", "internal/bundle/requirement", "internal/jobs", "internal/macos", "internal/wire", "internal/xpcpeer", "launchd"}, []string{"internal/surface", "internal/watchdog", "net/http"}, "what all programs do at start, so it drags nothing into the supervisor"},
 	"launchd":          {alone, nil, "files and names"},
 	"internal/request": {[]string{"internal/durable"}, []string{"net/http", "internal/update", "internal/status"}, "a request is laid and taken here, never judged"},
 
-	"internal/update":         {[]string{"internal/bundle", "internal/durable", "internal/status", "internal/update/pipe"}, []string{"net", "os/exec", "internal/update/tufrepo", "internal/watchdog", "internal/jobs"}, "rules, a journal and one exchange; no network, no process, no form of metadata"},
+	"internal/update":         {[]string{"internal/bundle", "internal/durable", "internal/macos", "internal/status", "internal/update/pipe"}, []string{"net", "os/exec", "internal/update/tufrepo", "internal/watchdog", "internal/jobs"}, "rules, a journal and one exchange; no network, no process, no form of metadata"},
 	"internal/update/pipe":    {alone, []string{"net", "os/exec"}, "the words between root and its fetcher, and no belief in them"},
 	"internal/update/tufrepo": {[]string{"internal/durable", "internal/update/pipe"}, []string{"net/http", "crypto/tls", "os/exec"}, "bytes and a time in, an error out; root links it"},
 	"internal/update/fetch":   {[]string{"internal/update/pipe", "internal/update/delta"}, []string{"internal/durable", "internal/bundle", "internal/update/tufrepo"}, "it downloads and decodes, and nobody believes it"},
