@@ -87,7 +87,7 @@ var rooms = map[string]room{
 	"internal/update/tufrepo": {[]string{"internal/durable", "internal/update/pipe"}, []string{"net/http", "crypto/tls", "os/exec"}, "bytes and a time in, an error out; root links it"},
 	"internal/update/fetch":   {[]string{"internal/update/pipe", "internal/update/delta"}, []string{"internal/durable", "internal/bundle", "internal/update/tufrepo"}, "it downloads and decodes, and nobody believes it"},
 	"internal/update/delta":   {alone, []string{"net", "os/exec"}, "old bytes and a patch in, new bytes out"},
-	"internal/update/publish": {[]string{"internal/bundle", "internal/durable", "internal/update", "internal/update/delta", "internal/update/fetch", "internal/update/pipe", "internal/update/tufrepo"}, []string{"internal/jobs", "internal/watchdog"}, "the publisher's side, which no machine of a user runs"},
+	"internal/update/publish": {[]string{"internal/bundle", "internal/bundle/signature", "internal/durable", "internal/update", "internal/update/delta", "internal/update/fetch", "internal/update/pipe", "internal/update/tufrepo"}, []string{"internal/jobs", "internal/watchdog"}, "the publisher's side, which no machine of a user runs"},
 
 	"internal/update/delta/deltatest": {[]string{"internal/update/delta"}, nil, "a suite knows its interface"},
 	"internal/macos/macostest":        {[]string{"internal/macos"}, nil, "it builds the stand-in"},

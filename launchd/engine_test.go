@@ -6,9 +6,17 @@ import (
 	"slices"
 	"testing"
 
+	"portward/internal/bundle"
 	"portward/internal/jobs"
 	"portward/launchd"
 )
+
+// Rule: macOS counts the jobs to the very app that they are programs of.
+func TestBundleOfTheJobs(t *testing.T) {
+	if launchd.Bundle != bundle.Identifier {
+		t.Errorf("the jobs are of %q, the app is %q", launchd.Bundle, bundle.Identifier)
+	}
+}
 
 // Rule: the embedded engine reads the very files that launchd reads, and takes
 // from them what they mean.

@@ -46,8 +46,9 @@ const Prefix = "/Library/Application Support/Portward"
 const Programs = Prefix + "/current/Portward.app/Contents/MacOS"
 
 // Bundle is the identifier of the application to which macOS counts the jobs
-// where it shows people what runs in the background.
-const Bundle = "dev.portward"
+// where it shows people what runs in the background: the app's, whose main program
+// is the agent.
+const Bundle = GUIAgent
 
 // RootVariable is the environment variable in which every job finds Prefix, or
 // what its engine has put in Prefix's place.

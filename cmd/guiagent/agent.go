@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,16 +15,10 @@ import (
 	"portward/launchd"
 )
 
-// An identifier knows the programs of the bundle by their bytes: those of the
-// installed one and, while they may still run, of the one before it.
-type identifier interface {
-	Identify(*os.File) (string, error)
-}
-
 // An agent is one login's.
 type agent struct {
 	p         *program.Program
-	bundle    identifier
+	bundle    program.Identifier
 	log       func(format string, args ...any)
 	transport xpcpeer.Transport
 	counters  *counters.Page    // nil where nobody reads them
@@ -47,45 +39,14 @@ type agent struct {
 // mayCall is the policy of the agent's endpoint: the user's own programs of
 // the bundle, and netchild.
 func (a *agent) mayCall(ev *xpcpeer.Evidence) error {
-	exe, err := ev.Executable()
-	if err != nil {
-		return a.isService(ev, err)
-	}
-	defer exe.Close()
-	id, err := a.bundle.Identify(exe)
-	if err != nil {
-		return err
-	}
-	if id != launchd.NetChild && id != launchd.GUIAgent {
-		return fmt.Errorf("pid %d runs %q", ev.PID, id)
-	}
-	return nil
-}
-
-// isService takes a process whose executable the kernel does not show for
-// netchild if it runs under the uid that owns netchild's own directory.
-func (a *agent) isService(ev *xpcpeer.Evidence, cause error) error {
-	fi, err := os.Stat(program.PrivateDir(a.p.Root, "system/"+launchd.NetChild))
-	if err != nil {
-		return errors.Join(cause, err)
-	}
-	if uid, ok := owner(fi); !ok || uid != ev.UID || int(ev.UID) == os.Geteuid() {
-		return fmt.Errorf("uid %d is not netchild's: %w", ev.UID, cause)
-	}
-	return nil
+	err := program.Runs(ev, a.bundle, launchd.NetChild, launchd.GUIAgent)
+	return a.orService(ev, err)
 }
 
 // isNetchild is the policy for the process that answers at netchild's name.
 func (a *agent) isNetchild(ev *xpcpeer.Evidence) error {
-	exe, err := ev.Executable()
-	if err != nil {
-		return a.isService(ev, err)
-	}
-	defer exe.Close()
-	if id, err := a.bundle.Identify(exe); err != nil || id != launchd.NetChild {
-		return errors.Join(fmt.Errorf("pid %d runs %q, not %q", ev.PID, id, launchd.NetChild), err)
-	}
-	return nil
+	err := program.Runs(ev, a.bundle, launchd.NetChild)
+	return a.orService(ev, err)
 }
 
 // called answers whoever holds the agent's endpoint.
@@ -145,7 +106,9 @@ func (a *agent) broken() {
 func (a *agent) ask(ctx context.Context, session string) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	c := xpcpeer.Dial(a.transport, launchd.NetChildService, xpcpeer.Config{Policy: a.isNetchild, Log: a.log})
+	c := xpcpeer.Dial(a.transport, a.p.Name(launchd.NetChildService), xpcpeer.Config{
+		Policy: a.isNetchild, Requirement: a.p.Requirement(launchd.NetChild), Log: a.log,
+	})
 	defer c.Close()
 	d, err := c.Call(ctx, wire.Hello{Min: wire.VersionMin, Max: wire.VersionMax, Build: a.p.Build, Role: wire.ClaimTool}.Dict())
 	if err != nil {
@@ -162,7 +125,9 @@ func (a *agent) ask(ctx context.Context, session string) (int, error) {
 		return program.ExitAgain, err
 	}
 	defer r.Endpoint.Close()
-	other, err := xpcpeer.DialEndpoint(a.transport, r.Endpoint, xpcpeer.Config{Policy: a.mayCall, Log: a.log})
+	other, err := xpcpeer.DialEndpoint(a.transport, r.Endpoint, xpcpeer.Config{
+		Policy: a.mayCall, Requirement: a.p.Requirement(launchd.GUIAgent), Log: a.log,
+	})
 	if err != nil {
 		return program.ExitAgain, err
 	}

@@ -33,9 +33,10 @@ func (l *link) close() {
 // when the connection does.
 func (l *link) hello(ctx context.Context, down context.CancelCauseFunc) error {
 	l.close()
-	l.conn = xpcpeer.Dial(l.a.transport, launchd.NetChildService, xpcpeer.Config{
-		Policy: l.a.isNetchild,
-		Log:    l.a.log,
+	l.conn = xpcpeer.Dial(l.a.transport, l.a.p.Name(launchd.NetChildService), xpcpeer.Config{
+		Policy:      l.a.isNetchild,
+		Requirement: l.a.p.Requirement(launchd.NetChild),
+		Log:         l.a.log,
 		Events: xpcpeer.Events{
 			Message: func(_ *xpcpeer.Conn, m *xpcpeer.Message) {
 				if g, err := wire.ParseGoodbye(m.Dict()); err == nil && g.Reason == wire.ReasonIdle {

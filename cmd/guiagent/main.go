@@ -21,6 +21,7 @@ import (
 	"portward/internal/program"
 	"portward/internal/wire"
 	"portward/internal/xpcpeer"
+	"portward/launchd"
 )
 
 // How long the agent's own loop may stand still before the kernel ends it and
@@ -57,7 +58,7 @@ func run() (int, error) {
 		fs.Usage()
 		return program.ExitUsage, err
 	}
-	p, err := program.Start()
+	p, err := program.Start(launchd.NetChild, launchd.GUIAgent)
 	if err != nil {
 		return program.ExitConfig, err
 	}
@@ -88,14 +89,15 @@ func run() (int, error) {
 			return program.ExitConfig, err
 		}
 	}
-	return a.serve(ctx)
+	return withMenu(ctx, a.scene, a.serve)
 }
 
 // serve runs until ctx ends.
 func (a *agent) serve(ctx context.Context) (int, error) {
 	door, err := xpcpeer.Anonymous(a.transport, xpcpeer.Config{
-		Policy: a.mayCall,
-		Log:    a.log,
+		Policy:      a.mayCall,
+		Requirement: a.p.Requirement(launchd.NetChild, launchd.GUIAgent),
+		Log:         a.log,
 		Accept: func(*xpcpeer.Conn) (xpcpeer.Events, error) {
 			return xpcpeer.Events{Message: a.called}, nil
 		},

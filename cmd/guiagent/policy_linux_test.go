@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -74,19 +75,22 @@ func TestIsNetchild(t *testing.T) {
 // that owns netchild's own directory, if that is not the agent's own.
 func TestIsService(t *testing.T) {
 	a := agentWith(t, "guiagent")
-	hidden := os.ErrPermission
-	if err := a.isService(&xpcpeer.Evidence{UID: 5}, hidden); !errors.Is(err, os.ErrNotExist) {
+	hidden := fmt.Errorf("%w: %w", program.ErrHidden, os.ErrPermission)
+	if err := a.orService(&xpcpeer.Evidence{UID: 5}, hidden); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without the directory: %v", err)
+	}
+	if err := a.orService(&xpcpeer.Evidence{UID: 5}, bundle.ErrUnknown); !errors.Is(err, bundle.ErrUnknown) || errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a program that was seen: %v", err)
 	}
 	dir := program.PrivateDir(a.p.Root, "system/"+launchd.NetChild)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	self := uint32(os.Geteuid())
-	if err := a.isService(&xpcpeer.Evidence{UID: self}, hidden); !errors.Is(err, hidden) {
+	if err := a.orService(&xpcpeer.Evidence{UID: self}, hidden); !errors.Is(err, hidden) {
 		t.Errorf("our own uid: %v", err)
 	}
-	if err := a.isService(&xpcpeer.Evidence{UID: self + 1}, hidden); !errors.Is(err, hidden) {
+	if err := a.orService(&xpcpeer.Evidence{UID: self + 1}, hidden); !errors.Is(err, hidden) {
 		t.Errorf("a stranger's uid: %v", err)
 	}
 	if os.Geteuid() != 0 {
@@ -95,10 +99,10 @@ func TestIsService(t *testing.T) {
 	if err := os.Chown(dir, 61000, 61000); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.isService(&xpcpeer.Evidence{UID: 61000}, hidden); err != nil {
+	if err := a.orService(&xpcpeer.Evidence{UID: 61000}, hidden); err != nil {
 		t.Errorf("netchild's uid: %v", err)
 	}
-	if err := a.isService(&xpcpeer.Evidence{UID: 61001}, hidden); !errors.Is(err, hidden) {
+	if err := a.orService(&xpcpeer.Evidence{UID: 61001}, hidden); !errors.Is(err, hidden) {
 		t.Errorf("another uid: %v", err)
 	}
 }

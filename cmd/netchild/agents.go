@@ -48,9 +48,10 @@ func (n *netchild) otherUser(ev *xpcpeer.Evidence) bool { return int(ev.UID) != 
 
 // openDoor listens for agents.
 func (n *netchild) openDoor() (*xpcpeer.Listener, error) {
-	return xpcpeer.Listen(n.transport, launchd.NetChildService, xpcpeer.Config{
-		Policy: n.mayEnter,
-		Log:    n.log,
+	return xpcpeer.Listen(n.transport, n.p.Name(launchd.NetChildService), xpcpeer.Config{
+		Policy:      n.mayEnter,
+		Requirement: n.p.Requirement(launchd.GUIAgent),
+		Log:         n.log,
 		Accept: func(c *xpcpeer.Conn) (xpcpeer.Events, error) {
 			a := &agent{n: n, conn: c, account: surface.NewAccount(agentLimits), phase: wire.PhaseFresh, role: wire.RoleAgent, chains: map[uint64]func(){}}
 			n.mu.Lock()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -37,8 +36,9 @@ func (n *netchild) checkIn(ctx context.Context) (wire.Terms, error) {
 		}
 	}
 	cfg := xpcpeer.Config{
-		Policy: n.isSupervisor,
-		Log:    n.log,
+		Policy:      n.isSupervisor,
+		Requirement: n.p.Requirement(launchd.Supervisor),
+		Log:         n.log,
 		Events: xpcpeer.Events{
 			Message:     n.fromSupervisor,
 			Interrupted: wake,
@@ -82,7 +82,7 @@ func (n *netchild) checkIn(ctx context.Context) (wire.Terms, error) {
 // checkInOnce makes a connection of its own, so that nothing of an earlier
 // attempt can be taken for its answer.
 func (n *netchild) checkInOnce(ctx context.Context, cfg xpcpeer.Config) (wire.Terms, error) {
-	c := xpcpeer.Dial(n.transport, launchd.CheckInService, cfg)
+	c := xpcpeer.Dial(n.transport, n.p.Name(launchd.CheckInService), cfg)
 	n.mu.Lock()
 	old := n.supervisor
 	n.supervisor = c
@@ -98,6 +98,7 @@ func (n *netchild) checkInOnce(ctx context.Context, cfg xpcpeer.Config) (wire.Te
 		return wire.Terms{}, err
 	}
 	defer d.Close()
+	life, _ := wire.Get[uint64](d, "life")
 	terms, err := wire.ParseTerms(d)
 	if err != nil {
 		return wire.Terms{}, err
@@ -105,8 +106,11 @@ func (n *netchild) checkInOnce(ctx context.Context, cfg xpcpeer.Config) (wire.Te
 	if err := n.hub.SetLimit(ctx, terms.HangLimit); err != nil {
 		return wire.Terms{}, err
 	}
-	if err := n.heart.take(terms); err != nil {
+	if err := n.heart.take(terms, c); err != nil {
 		return wire.Terms{}, err
+	}
+	if n.p.Life == 0 { // our engine numbers none: the first supervisor has, and its successors hear of it
+		n.p.Life = life
 	}
 	n.logins.set(told, terms.Sessions)
 	n.leases.to(c)
@@ -116,8 +120,11 @@ func (n *netchild) checkInOnce(ctx context.Context, cfg xpcpeer.Config) (wire.Te
 // isSupervisor is netchild's policy for the process that answers at the
 // check-in name: root, or whoever runs the whole product.
 func (n *netchild) isSupervisor(ev *xpcpeer.Evidence) error {
-	if ev.UID == 0 {
+	switch {
+	case ev.UID == 0:
 		return nil
+	case n.otherUser(ev):
+		return fmt.Errorf("uid %d is neither root nor our own", ev.UID)
 	}
 	return n.sealed(ev, launchd.Supervisor)
 }
@@ -131,17 +138,27 @@ func (n *netchild) fromSupervisor(c *xpcpeer.Conn, m *xpcpeer.Message) {
 	n.logins.tell(s.Sessions)
 }
 
-// A heart is what the kernel watches: beats of the hub's loop, shown to the
-// supervisor on the page that it handed over.
+// A heart shows that the hub's loop gets on: to the kernel, on the page that the
+// supervisor handed over, or, where no kernel timer watches, in messages to it.
 type heart struct {
-	mu    sync.Mutex
+	mu sync.Mutex
+	pulse
+}
+
+// A pulse is one of the two ways.
+type pulse struct {
 	timer *deadman.Timer
 	page  *page.Page
+
+	listener *xpcpeer.Conn // nil: the kernel watches
+	every    time.Duration // the least time between two messages
+	told     time.Time
 }
 
 // take arms the timers on the terms' page and sends this process's last words
-// to the terms' stacks. It takes the handles.
-func (h *heart) take(t wire.Terms) error {
+// to the terms' stacks; terms without a page came over c, and want messages. It
+// takes the handles.
+func (h *heart) take(t wire.Terms, c *xpcpeer.Conn) error {
 	defer t.Page.Close()
 	defer t.Stacks.Close()
 	if f, ok := t.Stacks.File(); ok {
@@ -151,6 +168,7 @@ func (h *heart) take(t wire.Terms) error {
 	}
 	f, ok := t.Page.File()
 	if !ok {
+		h.replace(pulse{listener: c, every: t.HangLimit / 8})
 		return nil
 	}
 	pg, err := page.Open(f, deadman.Words)
@@ -158,30 +176,37 @@ func (h *heart) take(t wire.Terms) error {
 		return fmt.Errorf("the progress page: %w", err)
 	}
 	timer, err := deadman.Arm(t.HangLimit, t.HangGrace, pg)
-	if errors.Is(err, errors.ErrUnsupported) {
-		pg.Close()
-		return nil
-	}
 	if err != nil {
 		pg.Close()
 		return err
 	}
-	h.mu.Lock()
-	oldTimer, oldPage := h.timer, h.page
-	h.timer, h.page = timer, pg
-	h.mu.Unlock()
-	if oldTimer != nil {
-		oldTimer.Disarm()
-		oldPage.Close()
-	}
+	h.replace(pulse{timer: timer, page: pg})
 	return nil
 }
 
-// beat is called by the hub's loop when it finished an item.
+// replace takes another way to beat.
+func (h *heart) replace(by pulse) {
+	h.mu.Lock()
+	before := h.pulse
+	h.pulse = by
+	h.mu.Unlock()
+	if before.timer != nil {
+		before.timer.Disarm()
+		before.page.Close()
+	}
+}
+
+// beat is called by the hub's loop when it finished an item. A supervisor that
+// does not take the message has other ways to learn that it should.
 func (n *netchild) beat() {
-	n.heart.mu.Lock()
-	defer n.heart.mu.Unlock()
-	if n.heart.timer != nil {
-		n.heart.timer.Beat()
+	h := &n.heart
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.timer != nil:
+		h.timer.Beat()
+	case h.listener != nil && time.Since(h.told) >= h.every:
+		h.told = time.Now()
+		h.listener.Send(context.Background(), wire.Beat{}.Dict())
 	}
 }

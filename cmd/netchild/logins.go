@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"portward/internal/program"
 	"portward/internal/wire"
 	"portward/internal/xpcpeer"
 	"portward/launchd"
@@ -94,22 +96,12 @@ func (n *netchild) mayEnter(ev *xpcpeer.Evidence) error {
 
 // sealed checks that ev's process runs an executable that a seal calls id.
 // Of a process of another user an unprivileged netchild may not know it (the
-// kernel answers EACCES for /proc/PID/exe); there the uid alone decides.
+// kernel answers EACCES for /proc/PID/exe); there the uid alone decides, beside
+// the signature where the system asks for one.
 func (n *netchild) sealed(ev *xpcpeer.Evidence, id string) error {
-	exe, err := ev.Executable()
-	if err != nil {
-		if n.otherUser(ev) {
-			return nil
-		}
-		return err
+	err := program.Runs(ev, n.bundle, id)
+	if errors.Is(err, program.ErrHidden) && n.otherUser(ev) {
+		return nil
 	}
-	defer exe.Close()
-	got, err := n.bundle.Identify(exe)
-	if err != nil {
-		return fmt.Errorf("pid %d: %w", ev.PID, err)
-	}
-	if got != id {
-		return fmt.Errorf("pid %d runs %q, not %q", ev.PID, got, id)
-	}
-	return nil
+	return err
 }

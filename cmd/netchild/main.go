@@ -18,6 +18,7 @@ import (
 	"portward/internal/program"
 	"portward/internal/wire"
 	"portward/internal/xpcpeer"
+	"portward/launchd"
 )
 
 // stopWithin is how long an orderly stop may take.
@@ -26,7 +27,7 @@ const stopWithin = 3 * time.Second
 func main() { os.Exit(program.Main("netchild", run)) }
 
 func run() (int, error) {
-	p, err := program.Start()
+	p, err := program.Start(launchd.Supervisor, launchd.GUIAgent)
 	if err != nil {
 		return program.ExitConfig, err
 	}

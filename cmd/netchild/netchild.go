@@ -20,16 +20,10 @@ import (
 	"portward/launchd"
 )
 
-// An identifier knows the programs of the bundle by their bytes: those of the
-// installed one and, while they may still run, of the one before it.
-type identifier interface {
-	Identify(*os.File) (string, error)
-}
-
 // A netchild is one life of the networking process.
 type netchild struct {
 	p         *program.Program
-	bundle    identifier
+	bundle    program.Identifier
 	log       func(format string, args ...any)
 	transport xpcpeer.Transport
 	hub       *hub.Hub
@@ -47,7 +41,10 @@ type netchild struct {
 // openViewer serves the page on the port that the engine holds. The returned
 // function stops it.
 func (n *netchild) openViewer(ctx context.Context) (shut func(), err error) {
-	f := n.p.Files[launchd.ViewerSocket]
+	f, err := n.p.Socket(launchd.ViewerSocket)
+	if err != nil {
+		return nil, fmt.Errorf("the viewer's port: %w", err)
+	}
 	if f == nil {
 		return nil, fmt.Errorf("the viewer's port (%q) was not inherited", launchd.ViewerSocket)
 	}

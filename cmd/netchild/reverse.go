@@ -4,29 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"portward/internal/program"
 	"portward/internal/wire"
 	"portward/internal/xpcpeer"
+	"portward/launchd"
 )
 
 // meet connects to the endpoint that the agent sent, in place of an earlier
 // one, and asks from now on whether the agent answers. An agent without an
 // endpoint is never called.
 func (a *agent) meet(ep wire.Handle) error {
-	f, ok := ep.File()
-	if !ok {
+	if ep.Object == nil {
 		return nil
 	}
-	kept, err := program.Dup(f)
+	kept, err := program.Keep(ep)
 	if err != nil {
 		return err
 	}
 	uid := a.conn.Evidence().UID
 	ctx, stop := context.WithCancel(context.Background())
 	conn, err := xpcpeer.DialEndpoint(a.n.transport, ep, xpcpeer.Config{
+		Requirement: a.n.p.Requirement(launchd.GUIAgent),
 		// The endpoint must be served by the user who sent it.
 		Policy: func(ev *xpcpeer.Evidence) error {
 			if ev.UID != uid {
@@ -46,7 +46,7 @@ func (a *agent) meet(ep wire.Handle) error {
 	}
 	a.part()
 	a.mu.Lock()
-	a.reverse, a.endpoint, a.stop = conn, wire.Handle{Kind: wire.HandleEndpoint, Object: kept}, stop
+	a.reverse, a.endpoint, a.stop = conn, kept, stop
 	a.mu.Unlock()
 	go a.ask(ctx, conn)
 	return nil
@@ -130,13 +130,13 @@ func (a *agent) relay(d wire.Dict) (wire.Dict, error) {
 	for _, other := range a.n.agents {
 		other.mu.Lock()
 		session, ep := other.session, other.endpoint
-		var kept *os.File
-		if f, ok := ep.File(); ok && session == r.Session {
-			kept, err = program.Dup(f)
+		var kept wire.Handle
+		if ep.Object != nil && session == r.Session {
+			kept, err = program.Keep(ep)
 		}
 		other.mu.Unlock()
-		if kept != nil {
-			return wire.Relayed{Endpoint: wire.Handle{Kind: wire.HandleEndpoint, Object: kept}}.Dict(), nil
+		if kept.Object != nil {
+			return wire.Relayed{Endpoint: kept}.Dict(), nil
 		}
 		if err != nil {
 			return nil, err

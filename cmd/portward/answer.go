@@ -31,6 +31,7 @@ type awaited struct {
 	said  string
 	late  <-chan time.Time // set once another supervisor has to say the rest
 	trial *status.Trial    // which is waited for
+	again bool             // that was none of what was asked for: ask again after it
 }
 
 // await shows what the supervisor does until it, or the one after it, has
@@ -72,7 +73,7 @@ func (a *awaited) hear(st status.Status) (over bool, text string, err error) {
 	if i >= 0 {
 		switch x := st.Payload.Answers[i]; {
 		case x.Error != "" && a.wait && st.Payload.Trial != nil: // it came by itself
-			a.trial = st.Payload.Trial
+			a.trial, a.again = st.Payload.Trial, true
 			return false, "", nil
 		case x.Error != "":
 			return true, "", a.refusal(x.Error, st.Payload)

@@ -63,7 +63,7 @@ func changing(t *testing.T, p fs.FS, tamper func(bundle.Layout) error) (bin stri
 		real[name] = from
 	}
 	changed := filepath.Join(dir, bundle.Name)
-	if err := installWhole(dir, real, p, func(string, ...any) {}); err != nil {
+	if err := installWhole(dir, real, p, func(string, ...any) {}, asBuilt); err != nil {
 		t.Fatal(err)
 	}
 	if tamper != nil {

@@ -54,29 +54,47 @@ func source(ctx context.Context) (string, error) {
 	return src, nil
 }
 
-// build compiles the programs, one line of progress each.
+// build compiles the programs for this machine, one line of progress each.
 func build(ctx context.Context, dir string, progress func(string, ...any)) (map[string]string, error) {
 	src, err := source(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	c := compiler{src: src, dir: dir, strip: hostKind().strip(), progress: progress}
+	return c.compile(ctx, programs)
+}
+
+// A compiler builds programs for one system and processor.
+type compiler struct {
+	src, dir string
+	where    string   // how people call that; empty: this machine
+	env      []string // GOOS and GOARCH
+	strip    string   // flags of the linker
+	progress func(string, ...any)
+}
+
+func (c *compiler) compile(ctx context.Context, names []string) (map[string]string, error) {
+	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return nil, err
 	}
 	m := map[string]string{}
-	for i, name := range programs {
-		progress("building %s (%d of %d)", name, i+1, len(programs))
+	for i, name := range names {
+		what := name
+		if c.where != "" {
+			what += " for " + c.where
+		}
+		c.progress("building %s (%d of %d)", what, i+1, len(names))
 		began := time.Now()
-		m[name] = filepath.Join(dir, name)
-		env := append(os.Environ(), "CGO_ENABLED=0", "GOTMPDIR="+dir)
-		out, err := runBound(ctx, src, env, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", m[name], "./cmd/"+name)
+		m[name] = filepath.Join(c.dir, name)
+		env := append(append(os.Environ(), "CGO_ENABLED=0", "GOTMPDIR="+c.dir), c.env...)
+		out, err := runBound(ctx, c.src, env, "go", "build", "-trimpath", "-ldflags="+c.strip, "-o", m[name], "./cmd/"+name)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		if err != nil {
-			return nil, fmt.Errorf("building %s: %w\n%s", name, err, out)
+			return nil, fmt.Errorf("building %s: %w\n%s", what, err, out)
 		}
-		progress("built %s in %v", name, time.Since(began).Round(100*time.Millisecond))
+		c.progress("built %s in %v", what, time.Since(began).Round(100*time.Millisecond))
 	}
 	return m, nil
 }

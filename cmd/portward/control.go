@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -56,7 +57,7 @@ func sameUser(ev *xpcpeer.Evidence) error {
 }
 
 // openControl listens for status and poke. The socket is 0600.
-func (w *world) openControl() (*xpcpeer.Listener, error) {
+func (w *world) openControl() (io.Closer, error) {
 	dir := program.RunDir(w.o.root)
 	f, err := xpcpeer.BindUnix(dir, controlName, 0o600)
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/coder/websocket"
 	"golang.org/x/sys/unix"
 
+	"portward/internal/bundle"
 	"portward/internal/program"
 	"portward/internal/status"
 )
@@ -204,7 +205,7 @@ func TestRelayedEndpoint(t *testing.T) {
 	asUsers(t, func(t *testing.T, uid int) {
 		r := startUp(t, upSpec{uid: uid, args: []string{"--source", "testcard"}})
 		s := r.await("both stream", streaming)
-		exe := filepath.Join(program.BundleDir(r.root), "Contents", "MacOS", "guiagent")
+		exe := bundle.Layout(program.BundleDir(r.root)).Program("guiagent")
 		owners := map[string]int{}
 		for _, id := range []string{"1", "2"} {
 			pid := job(s, string(agentTarget(id))).PID

@@ -7,12 +7,10 @@ import (
 	"maps"
 	"net/http"
 	"os"
-	"time"
 
 	"portward/internal/bundle"
 	"portward/internal/durable"
 	"portward/internal/program"
-	"portward/internal/update/tufrepo"
 	"portward/launchd"
 )
 
@@ -24,7 +22,7 @@ func (w *world) install(ctx context.Context, from map[string]string) error {
 		plists = launchd.Files()
 	}
 	if w.o.repo == "" {
-		return installWhole(w.o.root, from, plists, w.show.say)
+		return installWhole(w.o.root, from, plists, w.show.say, w.host.settle)
 	}
 	w.show.say("making the seed: no netchild yet")
 	from = maps.Clone(from)
@@ -43,27 +41,23 @@ func (w *world) install(ctx context.Context, from map[string]string) error {
 // seedVersion is older than every release.
 const seedVersion = "0.0.0-seed"
 
-// installWhole makes the bundle, vouched for by keys that nobody keeps.
-func installWhole(root string, from map[string]string, plists fs.FS, progress func(string, ...any)) error {
+// installWhole makes the bundle, settled where it is, and vouched for by keys that
+// nobody keeps.
+func installWhole(root string, from map[string]string, plists fs.FS, progress func(string, ...any), settle func(*bundle.Seal) (*bundle.Seal, error)) error {
 	progress("making the bundle")
 	dir := program.BundleDir(root)
 	seal, err := bundle.Build(dir, from, plists, program.Build(), nil)
 	if err != nil {
 		return err
 	}
-	minted, err := tufrepo.ThrowAway(time.Now())
+	if seal, err = settle(seal); err != nil {
+		return err
+	}
+	files, err := throwAway(seal)
 	if err != nil {
 		return err
 	}
-	data, err := seal.Bytes()
-	if err != nil {
-		return err
-	}
-	rootJSON, targets, err := minted.Vouch(data)
-	if err != nil {
-		return err
-	}
-	return vouch(dir, map[string][]byte{"root.json": rootJSON, "targets.json": targets})
+	return vouch(dir, files)
 }
 
 // vouch lays signed metadata into the bundle at dir.

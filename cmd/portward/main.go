@@ -21,11 +21,16 @@ const usage = `usage: portward VERB [flags]
   poke      make one of its processes fail
   explain   tell why each of its processes was started again
 
+  install    put a signed bundle into this Mac
+  uninstall  take it away again
+
   update    look for a release now, and take it
   rollback  go back to the retained bundle
   unblock   let a release be tried again that failed here
 
   pack          make a bundle of the programs
+  sign          sign a bundle for macOS
+  verify        read a bundle again, and say what it is and who signed it
   keys          make, replace and show the keys of a repository
   publish       make a bundle the release of a channel, or recall one
   lint-release  refuse what would hurt the people who run the release before
@@ -41,10 +46,14 @@ var verbs = map[string]func(args []string) (int, error){
 	"status":       showStatus,
 	"poke":         poke,
 	"explain":      explain,
+	"install":      installVerb,
+	"uninstall":    uninstallVerb,
 	"update":       updateVerb,
 	"rollback":     rollbackVerb,
 	"unblock":      unblockVerb,
 	"pack":         pack,
+	"sign":         signBundle,
+	"verify":       verifyBundle,
 	"keys":         keys,
 	"publish":      publishRelease,
 	"lint-release": lintRelease,

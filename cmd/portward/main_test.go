@@ -30,6 +30,7 @@ var built struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	os.RemoveAll(tiny.dir)
 	if built.dir != "" {
 		os.RemoveAll(built.dir)
 	}

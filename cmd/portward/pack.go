@@ -22,11 +22,16 @@ const packUsage = `usage: portward pack --version VERSION [flags] OUT
 
 Makes a bundle of the product's programs and seals it: OUT/Portward.app, and
 OUT/seal.json beside it. Nothing may be at OUT yet. The programs are those beside
-this one, or else built from this module's source.
+this one, or else built from this module's source, which can be done for any target
+on any machine. One for macOS is signed next: portward sign --help.
 
   --version VERSION  the release's, 1.2.3 or 1.2.3-rc.1; what is no such version
                      can run here, and cannot be published
-  --from DIR         take the programs from DIR
+  --target T         linux/amd64, linux/arm64, or darwin/universal: both kinds of
+                     Mac, as releases have to be. darwin/arm64 and darwin/amd64
+                     are for a Mac of one's own (default: this machine's kind)
+  --from DIR         take the programs from DIR; for darwin/universal each from
+                     DIR if it is universal, or from DIR/arm64 and DIR/amd64
   --minimum VERSION  peers older than this are told to relaunch
   --seed             without netchild: a first bundle, to be installed on a
                      machine that fetches the rest by itself
@@ -36,6 +41,7 @@ func pack(args []string) (int, error) {
 	flags := toolFlags("pack")
 	version := flags.String("version", "", "")
 	from := flags.String("from", "", "")
+	kind := flags.String("target", "", "")
 	minimum := flags.String("minimum", "", "")
 	seed := flags.Bool("seed", false, "")
 	rest, err := parseMixed(flags, args, packUsage)
@@ -44,6 +50,10 @@ func pack(args []string) (int, error) {
 	}
 	if len(rest) != 1 || *version == "" {
 		return program.ExitUsage, errors.New("pack takes --version and one place\nhint: portward pack --help")
+	}
+	wanted, err := parseKind(*kind)
+	if err != nil {
+		return program.ExitUsage, err
 	}
 	if *minimum != "" && bundle.Compare(*minimum, *version) > 0 {
 		return program.ExitUsage, fmt.Errorf("--minimum %s refuses version %s itself", *minimum, *version)
@@ -58,21 +68,31 @@ func pack(args []string) (int, error) {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
-	return packTo(ctx, out, *from, names, bundle.Options{Version: *version, Plists: launchd.Files()}, *minimum)
+	p := packing{from: *from, kind: wanted, names: names}
+	return p.pack(ctx, out, bundle.Options{Version: *version, Plists: launchd.Files()}, *minimum)
 }
 
-func packTo(ctx context.Context, out, from string, names []string, o bundle.Options, minimum string) (int, error) {
+// A packing is where the programs of a bundle come from.
+type packing struct {
+	from    string
+	kind    kind
+	names   []string
+	scratch string
+}
+
+func (p *packing) pack(ctx context.Context, out string, o bundle.Options, minimum string) (int, error) {
 	scratch, err := os.MkdirTemp("", "portward-pack-")
 	if err != nil {
 		return program.ExitAgain, err
 	}
 	defer os.RemoveAll(scratch)
-	if o.Programs, err = programsFor(ctx, from, scratch, names); err != nil {
+	p.scratch = scratch
+	if o.Programs, err = p.programs(ctx); err != nil {
 		return exitData, err
 	}
 	if minimum != "" {
 		o.Minimum = map[string]string{}
-		for _, name := range names {
+		for _, name := range p.names {
 			o.Minimum[name] = minimum
 		}
 	}
@@ -90,18 +110,35 @@ func packTo(ctx context.Context, out, from string, names []string, o bundle.Opti
 	return program.ExitOK, nil
 }
 
-// programsFor answers where those programs are: in from, or where findPrograms
-// finds all.
-func programsFor(ctx context.Context, from, scratch string, names []string) (map[string]string, error) {
-	if from != "" {
-		found, missing := lookIn(from, names)
+// programs answers where the programs are.
+func (p *packing) programs(ctx context.Context) (map[string]string, error) {
+	found, err := p.find(ctx)
+	if err != nil || p.kind == "" {
+		return found, err
+	}
+	for _, name := range p.names {
+		if err := p.kind.check(found[name]); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+func (p *packing) find(ctx context.Context) (map[string]string, error) {
+	switch {
+	case p.from != "" && p.kind == universal:
+		return p.join(lookIn(p.from, p.names))
+	case p.from != "":
+		found, missing := lookIn(p.from, p.names)
 		if len(missing) > 0 {
-			return nil, fmt.Errorf("%s has no %s", from, strings.Join(missing, ", "))
+			return nil, fmt.Errorf("%s has no %s", p.from, strings.Join(missing, ", "))
 		}
 		return found, nil
+	case p.kind == universal, p.kind != "" && p.kind != hostKind():
+		return p.cross(ctx)
 	}
-	found, err := findPrograms(ctx, scratch, sayProgress)
-	maps.DeleteFunc(found, func(name, _ string) bool { return !slices.Contains(names, name) })
+	found, err := findPrograms(ctx, p.scratch, sayProgress)
+	maps.DeleteFunc(found, func(name, _ string) bool { return !slices.Contains(p.names, name) })
 	return found, err
 }
 

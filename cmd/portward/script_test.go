@@ -1,9 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +31,14 @@ func TestScripts(t *testing.T) {
 	if err := os.Chmod(work, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	goEnv, err := goEnvironment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		WorkdirRoot:         work,
@@ -39,7 +50,15 @@ func TestScripts(t *testing.T) {
 			}
 			e.Defer(func() { l.Close() })
 			e.Setenv("TAKEN", l.Addr().String())
+			// Without a server's own process: the directory repo, as it is.
+			site := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(e.WorkDir, "repo"))))
+			e.Defer(site.Close)
+			e.Setenv("SITE", site.URL)
 			e.Setenv("PORTWARD", filepath.Join(bin, "portward"))
+			for name, value := range goEnv {
+				e.Setenv(name, value)
+			}
+			e.Setenv("SRC", filepath.Join(here, "..", ".."))
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
@@ -70,4 +89,14 @@ func TestScripts(t *testing.T) {
 			},
 		},
 	})
+}
+
+// goEnvironment is where Go keeps what it built and fetched, which a script that
+// builds shares.
+func goEnvironment() (env map[string]string, err error) {
+	out, err := exec.Command("go", "env", "-json", "GOCACHE", "GOMODCACHE", "GOPROXY", "GOTOOLCHAIN").Output()
+	if err == nil {
+		err = json.Unmarshal(out, &env)
+	}
+	return env, err
 }

@@ -24,6 +24,10 @@ embedded job engine and plays logins, until Ctrl-C. Nothing is written outside
 the root directory and Go's caches; a later up cleans what an earlier one left,
 but for the viewer's certificate and token. rm -r of the root removes it all.
 
+On a Mac launchd keeps the jobs, in the login of whoever runs this and under names
+of their own, and the programs are signed by nobody. There is that one login, frames
+are not counted, status and poke do not reach it, and --repo is for portward install.
+
   --root DIR          where (default: portward in the user's cache directory,
                       as root /var/lib/portward-up)
   --sessions N        logins to play (default 2, at most 32)
@@ -194,7 +198,7 @@ func up(args []string) (int, error) {
 	switch {
 	case err != nil:
 		return program.ExitAgain, err // a port, a disk, a bundle: nothing that cannot happen
-	case len(rep.Sessions) == 0:
+	case len(rep.Sessions) == 0 && !rep.uncounted:
 		return program.ExitAgain, errors.New("stopped before anybody had logged in")
 	case !rep.streamed():
 		return program.ExitAgain, fmt.Errorf("not every login streamed: %s\nhint: portward explain; the logs are in %s/log", strings.Join(rep.blank(), ", "), o.root)

@@ -27,7 +27,7 @@ release failed here before.
 
   --check     only look
   --now       take it now: whatever the share, and sessions are interrupted
-  --wait      until the trial is over: exits 0 if the release passed
+  --wait      until its trial is over, after one that is on: exits 0 if it passed
   --root DIR  where the product is
 `
 
@@ -101,7 +101,6 @@ func askSupervisor(rootFlag string, r requests.Request, wait bool, within time.D
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	before, _ := status.Read(program.StatusPath(root)) // where there is none yet, the first one will do
 	news, err := status.Watch(ctx, program.StatusPath(root))
 	if errors.Is(err, fs.ErrNotExist) {
 		return program.ExitAgain, fmt.Errorf("no supervisor runs on %s\nhint: say where with --root DIR", root)
@@ -109,19 +108,31 @@ func askSupervisor(rootFlag string, r requests.Request, wait bool, within time.D
 	if err != nil {
 		return program.ExitAgain, err
 	}
-	id, err := requests.Submit(program.RequestDir(root), r)
+	a := &awaited{op: r.Op, wait: wait, show: newScreen(false, term.IsTerminal(int(os.Stdout.Fd())))}
+	if cfg, err := config.Load(root); err == nil {
+		a.window = time.Duration(cfg.Update.TrialWindow)
+	}
+	for {
+		code, err := a.ask(ctx, news, root, r)
+		if err != nil || !a.again {
+			return code, err
+		}
+	}
+}
+
+// ask lays the request and waits for its answer.
+func (a *awaited) ask(ctx context.Context, news <-chan status.Status, root string, r requests.Request) (code int, err error) {
+	a.again, a.trial, a.late = false, nil, nil
+	a.before, _ = status.Read(program.StatusPath(root)) // where there is none yet, the first one will do
+	a.id, err = requests.Submit(program.RequestDir(root), r)
 	if errors.Is(err, fs.ErrPermission) {
 		return program.ExitAgain, fmt.Errorf("only who runs the supervisor of %s may ask it: %w", root, err)
 	}
 	if err != nil {
 		return program.ExitAgain, err
 	}
-	a := &awaited{id: id, op: r.Op, wait: wait, before: before, show: newScreen(false, term.IsTerminal(int(os.Stdout.Fd())))}
-	if cfg, err := config.Load(root); err == nil {
-		a.window = time.Duration(cfg.Update.TrialWindow)
-	}
-	code, err := a.await(ctx, news)
-	if ctx.Err() != nil && requests.Withdraw(program.RequestDir(root), id) == nil {
+	code, err = a.await(ctx, news)
+	if ctx.Err() != nil && requests.Withdraw(program.RequestDir(root), a.id) == nil {
 		err = errors.New("nobody took the request, and it was withdrawn\nhint: is the supervisor there? portward status")
 	}
 	return code, err

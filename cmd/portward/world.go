@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"portward/internal/bundle"
 	"portward/internal/capture"
 	"portward/internal/config"
 	"portward/internal/evidence"
@@ -30,7 +29,8 @@ type world struct {
 	o      upOptions
 	show   *screen
 	people people
-	engine *jobs.Embedded
+	host   host
+	engine engine
 	viewer string // host:port
 
 	plists   fs.FS             // LaunchDaemons and LaunchAgents; nil: the product's
@@ -38,6 +38,8 @@ type world struct {
 	lent     *lent             // descriptors that jobs inherit from here
 	seen     *evidence.Store
 	news     news
+
+	uncounted bool // nobody counts frames here
 
 	mu    sync.Mutex
 	began time.Time // the supervisor was up
@@ -56,6 +58,10 @@ func (w *world) run(ctx context.Context) (report, error) {
 		return newReport(snapshot{}, 0), err
 	}
 	door, err := w.openControl()
+	if errors.Is(err, errors.ErrUnsupported) {
+		w.show.say("status and poke do not reach this one: they need sockets that say who calls")
+		door, err = closedDoor{}, nil
+	}
 	if err != nil {
 		return newReport(snapshot{}, 0), errors.Join(err, w.close())
 	}
@@ -83,13 +89,24 @@ func (w *world) run(ctx context.Context) (report, error) {
 	for _, x := range s.Sessions {
 		w.show.say("login %s had %d frames in %v and %s", x.ID, x.Frames, d.Round(100*time.Millisecond), gapsInWords(x))
 	}
-	return newReport(s, d), err
+	rep := newReport(s, d)
+	rep.uncounted = w.uncounted
+	return rep, err
 }
+
+// A closedDoor is where nobody can ask.
+type closedDoor struct{}
+
+func (closedDoor) Close() error { return nil }
 
 // make does everything up to the running engine; nothing is started yet.
 func (w *world) make(ctx context.Context) error {
 	root := w.o.root
 	if err := w.check(); err != nil {
+		return err
+	}
+	w.host = newHost(w)
+	if err := w.host.sweep(ctx); err != nil {
 		return err
 	}
 	from, err := w.programs, error(nil)
@@ -112,21 +129,7 @@ func (w *world) make(ctx context.Context) error {
 		return err
 	}
 	w.lent = newLent()
-	w.engine, err = jobs.NewEmbedded(jobs.Options{
-		Prefix: launchd.Prefix, Root: root, RunDir: program.RunDir(root),
-		BindService: func(name string) (*os.File, error) {
-			return w.bind(name)
-		},
-		SocketAddr: func(jobs.Target, string, string) string { return w.viewer },
-		Users:      w.people.account,
-		Descriptors: func(t jobs.Target, life uint64) ([]jobs.NamedFile, error) {
-			return w.lent.descriptors(t, w.engine)
-		},
-		ErrorPath: func(t jobs.Target) string { return logPath(root, t) },
-		Environ:   environ(),
-		StopLast:  []string{launchd.NetChild, launchd.Supervisor},
-		Log:       w.show.note,
-	})
+	w.engine, err = w.host.open()
 	return err
 }
 
@@ -157,16 +160,6 @@ func (w *world) bind(name string) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
-}
-
-// environ is what every job starts from: nothing of the caller's.
-func environ() []string {
-	return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "GOTRACEBACK=all"}
-}
-
-// logPath is where a job's standard error goes that its plist sends nowhere.
-func logPath(root string, t jobs.Target) string {
-	return filepath.Join(root, "log", strings.ReplaceAll(string(t), "/", ".")+".log")
 }
 
 // furnish makes the directories and files that the programs expect under root.
@@ -224,19 +217,20 @@ func (w *world) furnish() error {
 
 // live starts the jobs and logs the people in, then shows what happens.
 func (w *world) live(ctx context.Context) error {
-	lay := bundle.Layout(program.BundleDir(w.o.root))
-	if err := w.engine.Bootstrap(ctx, "system", filepath.Join(lay.LaunchDaemons(), launchd.Supervisor+".plist")); err != nil {
+	if err := w.engine.Bootstrap(ctx, jobs.System, w.host.plist(launchd.Supervisor)); err != nil {
 		return fmt.Errorf("the supervisor's job: %w", err)
 	}
 	if err := w.awaitSupervisor(ctx); err != nil {
 		return err
 	}
-	if err := w.engine.Bootstrap(ctx, "gui", filepath.Join(lay.LaunchAgents(), launchd.GUIAgent+".plist")); err != nil {
+	if err := w.engine.Bootstrap(ctx, jobs.GUI, w.host.plist(launchd.GUIAgent)); err != nil {
 		return fmt.Errorf("the agents' job: %w", err)
 	}
 	for i, s := range w.people.sessions {
 		s.Env = w.sessionEnv(i)
-		if err := w.lent.counters(s.ID); err != nil {
+		if err := w.lent.counters(s.ID); errors.Is(err, errors.ErrUnsupported) {
+			w.uncounted = true
+		} else if err != nil {
 			return err
 		}
 		if err := w.engine.Login(s); err != nil {

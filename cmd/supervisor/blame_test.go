@@ -104,6 +104,10 @@ func TestBlameStart(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	err := (&supervisor{beats: true}).blameStart(context.DeadlineExceeded, before, watchdog.Verdict{})
+	if f := (*update.Failure)(nil); !errors.As(err, &f) || !f.Doubt {
+		t.Errorf("it never checks in, and no engine tells of starts: %v", err)
+	}
 }
 
 // Rule: a supervisor that waits for a part of a trial gives its sign of life,

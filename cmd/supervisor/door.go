@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"portward/internal/deadman"
+	"portward/internal/jobs"
 	"portward/internal/page"
+	"portward/internal/program"
 	"portward/internal/watchdog"
 	"portward/internal/wire"
 	"portward/internal/xpcpeer"
@@ -15,48 +18,41 @@ import (
 )
 
 // openDoor listens for check-ins. Only the process that the engine runs as
-// netchild, from the executable that the seal names, gets in.
+// netchild, from the executable that the seal names, gets in, and the candidate
+// while there is one.
 func (s *supervisor) openDoor() error {
-	_, err := xpcpeer.Listen(s.p.Transport(), launchd.CheckInService, xpcpeer.Config{
-		Policy:   s.isNetchild,
-		MaxPeers: 8,
-		Log:      s.log,
+	_, err := xpcpeer.Listen(s.p.Transport(), s.p.Name(launchd.CheckInService), xpcpeer.Config{
+		Policy:      s.mayCheckIn,
+		Requirement: s.p.Requirement(launchd.NetChild, launchd.Supervisor),
+		MaxPeers:    8,
+		Log:         s.log,
 		Accept: func(c *xpcpeer.Conn) (xpcpeer.Events, error) {
+			if x := s.candidateOf(c.Evidence().PID); x != nil {
+				return xpcpeer.Events{Message: x.checkIn}, nil
+			}
 			return xpcpeer.Events{Message: s.message, Invalid: s.gone}, nil
 		},
 	})
 	return err
 }
 
-// isNetchild is the door's policy.
-func (s *supervisor) isNetchild(ev *xpcpeer.Evidence) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+// mayCheckIn is the door's policy.
+func (s *supervisor) mayCheckIn(ev *xpcpeer.Evidence) error {
+	if x := s.candidateOf(ev.PID); x != nil {
+		return program.Runs(ev, x.seal, launchd.Supervisor)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), engineWithin)
 	defer cancel()
 	st, err := s.engine.State(ctx, netchild)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if st.PID == 0 || st.PID != ev.PID {
+	case st.PID == 0 || st.PID != ev.PID:
 		return fmt.Errorf("pid %d is not netchild, which is pid %d", ev.PID, st.PID)
+	case s.known == nil:
+		return errors.New("the live bundle is damaged")
 	}
-	return runs(ev, s.known, launchd.NetChild)
-}
-
-// runs is nil where the process on the other side runs the program that has this
-// identifier among those.
-func runs(ev *xpcpeer.Evidence, those interface {
-	Identify(*os.File) (string, error)
-}, want string) error {
-	exe, err := ev.Executable()
-	if err != nil {
-		return err
-	}
-	defer exe.Close()
-	id, err := those.Identify(exe)
-	if err == nil && id != want {
-		err = fmt.Errorf("pid %d runs %q, not %q", ev.PID, id, want)
-	}
-	return err
+	return program.Runs(ev, s.known, launchd.NetChild)
 }
 
 // message acts on what netchild says; anything out of order ends the connection.
@@ -106,7 +102,7 @@ func (s *supervisor) checkIn(c *xpcpeer.Conn, m *xpcpeer.Message) {
 		s.turnAway(c, m, wire.CodeRelaunch, err)
 		return
 	}
-	life := watchdog.Life(in.Life)
+	life := s.number(c.Evidence().PID, watchdog.Life(in.Life))
 	w, err := s.watch(c, life)
 	if err == nil {
 		if err = s.dog.CheckedIn(life); err != nil {
@@ -123,10 +119,14 @@ func (s *supervisor) checkIn(c *xpcpeer.Conn, m *xpcpeer.Message) {
 	s.mu.Unlock()
 	terms := wire.Terms{
 		Version: version, Sessions: sessions,
-		Stacks: wire.FD(w.stacks), Page: wire.FD(w.page.File()),
 		HangLimit: time.Duration(s.cfg.HangLimit), HangGrace: time.Duration(s.cfg.HangGrace), Idle: time.Duration(s.cfg.Idle),
 	}
-	if err := m.Reply(terms.Dict()); err != nil {
+	if w.page != nil {
+		terms.Stacks, terms.Page = wire.FD(w.stacks), wire.FD(w.page.File())
+	}
+	d := terms.Dict()
+	d["life"] = uint64(life) // for whom no engine has told; others know it
+	if err := m.Reply(d); err != nil {
 		s.log("check-in of life %d: %v", life, err)
 	}
 	s.log("life %d checked in: pid %d, build %s", life, c.Evidence().PID, in.Build)
@@ -139,24 +139,38 @@ func (s *supervisor) turnAway(c *xpcpeer.Conn, m *xpcpeer.Message, code wire.Cod
 	c.Close()
 }
 
-// watch makes the two memories that life writes to. A life that checks in
-// again gets new ones.
-func (s *supervisor) watch(c *xpcpeer.Conn, life watchdog.Life) (*watched, error) {
-	pg, err := page.New(deadman.Words)
-	if err != nil {
-		return nil, err
-	}
-	stacks, err := deadman.NewStacks()
-	if err != nil {
-		pg.Close()
-		return nil, err
-	}
-	w := &watched{conn: c, page: pg, stacks: stacks}
+// number answers which life checks in: the one that its engine or a supervisor
+// told it. Whom nobody told is the life it was here before, or the next, and so is
+// who tells what nobody counts to.
+func (s *supervisor) number(pid int, told watchdog.Life) watchdog.Life {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old := s.lives[life]; old != nil {
-		old.close()
+	switch {
+	case told != 0 && told>>32 == 0:
+		s.latest = process{told, pid}
+	case pid != s.latest.pid:
+		s.latest = process{s.latest.life + 1, pid}
 	}
+	return s.latest.life
+}
+
+// watch makes the two memories that life writes to, where the kernel watches it.
+// A life that checks in again gets new ones.
+func (s *supervisor) watch(c *xpcpeer.Conn, life watchdog.Life) (*watched, error) {
+	w := &watched{conn: c}
+	if !s.beats {
+		var err error
+		if w.page, err = page.New(deadman.Words); err == nil {
+			w.stacks, err = deadman.NewStacks()
+		}
+		if err != nil {
+			w.close()
+			return nil, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lives[life].close()
 	s.lives[life] = w
 	return w, nil
 }
@@ -165,17 +179,32 @@ func (s *supervisor) watch(c *xpcpeer.Conn, life watchdog.Life) (*watched, error
 func (s *supervisor) forget(life watchdog.Life) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if w := s.lives[life]; w != nil {
-		w.close()
-		delete(s.lives, life)
-	}
+	s.lives[life].close()
+	delete(s.lives, life)
 }
 
 // gone is a check-in connection's last event.
 func (s *supervisor) gone(c *xpcpeer.Conn, err error) {
-	life, ok := c.Value().(watchdog.Life)
-	if !ok {
-		return
+	if life, ok := c.Value().(watchdog.Life); ok {
+		s.dog.Lost(life)
+		s.miss(life, c.Evidence().PID)
 	}
-	s.dog.Lost(life)
+}
+
+// miss tells how a life ended whose engine tells nothing: its process is gone.
+func (s *supervisor) miss(life watchdog.Life, pid int) {
+	for range 50 {
+		ctx, cancel := context.WithTimeout(context.Background(), engineWithin)
+		st, err := s.engine.State(ctx, netchild)
+		cancel()
+		switch {
+		case err == nil && st.Life != 0:
+			return // it does
+		case err == nil && st.PID != pid:
+			last := cmp.Or(st.Last, &jobs.Exit{}) // launchd notes bad ends only
+			s.dog.Exited(life, watchdog.Exit{Code: last.Code, Signal: last.Signal})
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -54,7 +53,7 @@ func main() {
 }
 
 func run() (int, error) {
-	p, err := program.Start()
+	p, err := program.Start(launchd.NetChild, launchd.Supervisor)
 	if err != nil {
 		return program.ExitConfig, err
 	}
@@ -73,14 +72,8 @@ func run() (int, error) {
 		return program.ExitConfig, err
 	}
 
-	s := &supervisor{p: p, cfg: cfg, engine: engine, store: store, log: program.Log("supervisor"), lives: map[watchdog.Life]*watched{}}
-	s.dog = watchdog.New(watchdog.Config{
-		StartWithin: time.Duration(cfg.StartWithin),
-		Healthy:     time.Duration(cfg.Healthy),
-		LostWithin:  5 * time.Second,
-		FastDeaths:  cfg.FastDeaths,
-		Backoff:     newBackoff(cfg),
-	}, s.env(ctx))
+	s := &supervisor{p: p, cfg: cfg, engine: engine, store: store, log: program.Log("supervisor"), lives: map[watchdog.Life]*watched{}, beats: !deadman.Supported()}
+	s.dog = watchdog.New(s.patience(), s.env(ctx))
 	err = s.serve(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -90,6 +83,22 @@ func run() (int, error) {
 		return program.ExitAgain, nil
 	}
 	return program.ExitOK, err
+}
+
+// patience is the dog's policy. Beats are expected where no kernel timer is.
+func (s *supervisor) patience() watchdog.Config {
+	c := watchdog.Config{
+		StartWithin: time.Duration(s.cfg.StartWithin),
+		Healthy:     time.Duration(s.cfg.Healthy),
+		LostWithin:  5 * time.Second,
+		FastDeaths:  s.cfg.FastDeaths,
+		Backoff:     newBackoff(s.cfg),
+	}
+	if s.beats {
+		c.BeatWithin = time.Duration(s.cfg.HangLimit)
+		c.LostWithin += time.Duration(s.cfg.HangGrace) // for the last words
+	}
+	return c
 }
 
 // newBackoff answers the pauses between attempts of a quarantined child. They
@@ -146,14 +155,14 @@ func (s *supervisor) begin(ctx context.Context) (err error) {
 	if err = s.belongsHere(); err == nil {
 		err = s.hear(ctx)
 	}
-	if s.seal = s.updater.Live(); s.seal == nil || err != nil {
-		return err
+	if s.seal = s.updater.Live(); s.seal != nil && err == nil {
+		s.known, err = bundle.OpenKnown(program.BundleDir(s.p.Root), program.RetainedSeal(s.p.Root))
 	}
-	if s.known, err = bundle.OpenKnown(program.BundleDir(s.p.Root), program.RetainedSeal(s.p.Root)); err == nil {
+	if err == nil {
 		err = s.openDoor()
 	}
 	switch {
-	case err != nil:
+	case err != nil || s.seal == nil:
 		return err
 	case s.seal.Has("netchild"):
 		return s.load(ctx, netchild)
@@ -166,8 +175,7 @@ func (s *supervisor) begin(ctx context.Context) (err error) {
 func (s *supervisor) load(ctx context.Context, job jobs.Target) error {
 	_, err := s.engine.State(ctx, job)
 	if errors.Is(err, jobs.ErrNotLoaded) {
-		plist := filepath.Join(bundle.Layout(program.BundleDir(s.p.Root)).LaunchDaemons(), job.Label()+".plist")
-		err = s.engine.Bootstrap(ctx, job.Domain(), plist)
+		err = s.engine.Bootstrap(ctx, job.Domain(), s.p.Plist(job))
 	}
 	if err != nil {
 		return fmt.Errorf("loading %s: %w", job, err)

@@ -11,6 +11,7 @@ import (
 
 	"portward/internal/bundle"
 	"portward/internal/jobs"
+	"portward/internal/wire"
 	"portward/internal/xpcpeer"
 )
 
@@ -85,13 +86,67 @@ func TestIsNetchild(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &supervisor{engine: &c.engine, known: knownNaming(t, c.program)}
-			if err := judged(t, s.isNetchild); (err == nil) != c.passes {
+			if err := judged(t, s.mayCheckIn); (err == nil) != c.passes {
 				t.Error(err)
 			}
 		})
 	}
+	if err := judged(t, (&supervisor{engine: &oneJob{state: jobs.State{PID: self}}}).mayCheckIn); err == nil {
+		t.Error("a netchild of a bundle that is damaged got in")
+	}
 	s := &supervisor{engine: &oneJob{state: jobs.State{PID: self}}, known: knownNaming(t, "netchild")}
-	if err := s.isNetchild(&xpcpeer.Evidence{PID: self}); !errors.Is(err, xpcpeer.ErrNoProof) {
+	if err := s.mayCheckIn(&xpcpeer.Evidence{PID: self}); !errors.Is(err, xpcpeer.ErrNoProof) {
 		t.Errorf("without the kernel's proof: %v", err)
+	}
+}
+
+// Rule: while the supervisor of a staged bundle proves itself, its process gets
+// in too, if it runs what that bundle's seal calls a supervisor; and it can say
+// nothing there but its check-in.
+func TestCandidate(t *testing.T) {
+	self := os.Getpid()
+	for name, c := range map[string]struct {
+		program string
+		pid     int
+		passes  bool
+	}{
+		"the candidate":      {"supervisor", self, true},
+		"another process":    {"supervisor", self + 1, false},
+		"another executable": {"netchild", self, false},
+	} {
+		s := &supervisor{engine: &oneJob{err: jobs.ErrNotLoaded}, candidate: &candidate{pid: c.pid, seal: knownNaming(t, c.program).Live()}}
+		if err := judged(t, s.mayCheckIn); (err == nil) != c.passes {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	x := &candidate{in: make(chan wire.CheckIn, 1)}
+	tr := xpcpeer.Mem()
+	yes := func(*xpcpeer.Evidence) error { return nil }
+	l, err := xpcpeer.Listen(tr, "door", xpcpeer.Config{Policy: yes, Accept: func(*xpcpeer.Conn) (xpcpeer.Events, error) {
+		return xpcpeer.Events{Message: x.checkIn}, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := xpcpeer.Dial(tr, "door", xpcpeer.Config{Policy: yes})
+	defer func() { c.Close(); <-c.Done() }()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, d := range []wire.Dict{
+		wire.Beat{}.Dict(), wire.Lease{Until: time.Now().Add(time.Hour)}.Dict(), wire.CheckIn{Build: "x", Min: 1000, Max: 2000}.Dict(),
+	} {
+		reply, err := c.Call(ctx, d)
+		if err == nil {
+			_, err = wire.ParseWelcome(reply)
+		}
+		if r := (wire.Refusal{}); !errors.As(err, &r) || len(x.in) != 0 {
+			t.Errorf("%v: %v", d, err)
+		}
+	}
+	for range 2 {
+		if _, err := c.Call(ctx, wire.CheckIn{Build: "x", Min: wire.VersionMin, Max: wire.VersionMax}.Dict()); err != nil || len(x.in) != 1 {
+			t.Errorf("%d check-ins: %v", len(x.in), err)
+		}
 	}
 }

@@ -26,6 +26,16 @@ const qualifyWithin = time.Minute
 // fault: the machine may be busy.
 const maxSlow = 3
 
+// A candidate is the supervisor of a staged bundle while it proves itself.
+type candidate struct {
+	pid  int
+	seal *bundle.Seal
+	in   chan wire.CheckIn // holds one
+}
+
+// scratchDir is where a candidate may do as it likes.
+func scratchDir(root string) string { return filepath.Join(program.UpdateDir(root), "qualify") }
+
 // qualify lets the supervisor of a staged bundle prove that it works, before
 // it becomes the one that would have to undo itself: it updates a bundle in a
 // directory of its own and checks in here, as netchild does. That it does not
@@ -37,22 +47,18 @@ func (s *supervisor) qualify(parent context.Context, staged string) error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(program.UpdateDir(s.p.Root), "qualify")
-	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(program.RunDir(dir), 0o700)); err != nil {
+	dir := scratchDir(s.p.Root)
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	in := make(chan wire.CheckIn, 1)
-	door, err := openQualifyDoor(dir, seal, in)
-	if err != nil {
-		return err
-	}
-	defer door.Close()
-	c, err := s.oneShot(ctx, bundle.Layout(staged).Program("supervisor"), 0, nil, nil, []string{rootEnv(dir)}, "--qualify")
+	x := &candidate{seal: seal, in: make(chan wire.CheckIn, 1)}
+	defer func() { s.mu.Lock(); s.candidate = nil; s.mu.Unlock() }()
+	c, err := s.nominate(ctx, staged, x)
 	if err == nil {
-		err = c.run(ctx)
+		err = c.Wait(ctx)
 	}
-	if err == nil && len(in) == 0 {
+	if err == nil && len(x.in) == 0 {
 		err = errors.New("it ended in order and never checked in")
 	}
 	if parent.Err() != nil {
@@ -61,8 +67,19 @@ func (s *supervisor) qualify(parent context.Context, staged string) error {
 	if err := s.blameQualify(seal.Version, err); err != nil {
 		return err
 	}
-	s.log("the supervisor of %s (build %s) has qualified", seal.Version, (<-in).Build)
+	s.log("the supervisor of %s (build %s) has qualified", seal.Version, (<-x.in).Build)
 	return nil
+}
+
+// verify has the system judge the app of a staged bundle, by the signature that
+// the present one is known by. An attribute of quarantine needs no judge: what a
+// seal does not allow was refused with the bundle, and nothing of ours sets it.
+func (s *supervisor) verify(_ context.Context, staged string) error {
+	err := s.p.CheckCode(bundle.Layout(staged).App(), bundle.Identifier)
+	if err == nil || errors.Is(err, program.ErrNobody) {
+		return err
+	}
+	return &update.Failure{Class: "signature", Text: err.Error()}
 }
 
 // blameQualify says whose fault it is that a version did not qualify.
@@ -92,53 +109,67 @@ func machines(err error) bool {
 	}, func(e error) bool { return errors.Is(err, e) })
 }
 
-// openQualifyDoor listens for the check-in of the staged bundle's supervisor.
-func openQualifyDoor(dir string, seal *bundle.Seal, in chan<- wire.CheckIn) (*xpcpeer.Listener, error) {
-	f, err := xpcpeer.BindUnix(program.RunDir(dir), launchd.CheckInService, 0o600)
-	if err != nil {
-		return nil, err
+// nominate starts the candidate, whom the door knows before it can be there.
+func (s *supervisor) nominate(ctx context.Context, staged string, x *candidate) (*program.Child, error) {
+	c := &program.Child{Path: bundle.Layout(staged).Program("supervisor"), Args: []string{"--qualify"}}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.p.StartChild(ctx, c)
+	if err == nil {
+		x.pid, s.candidate = c.PID(), x
 	}
-	defer f.Close() // the listener has its own
-	t := xpcpeer.Unix(program.RunDir(dir), map[string]*os.File{launchd.CheckInService: f})
-	return xpcpeer.Listen(t, launchd.CheckInService, xpcpeer.Config{
-		Policy: func(ev *xpcpeer.Evidence) error { return runs(ev, seal, launchd.Supervisor) },
-		Accept: func(*xpcpeer.Conn) (xpcpeer.Events, error) {
-			return xpcpeer.Events{Message: func(_ *xpcpeer.Conn, m *xpcpeer.Message) {
-				c, err := wire.ParseCheckIn(m.Dict())
-				if err == nil {
-					_, err = wire.Negotiate(c.Min, c.Max)
-				}
-				if err != nil {
-					m.Reply(wire.Refusal{Code: wire.CodeMalformed, Text: err.Error()}.Dict())
-					return
-				}
-				select {
-				case in <- c:
-				default:
-				}
-				m.Reply(wire.Welcome{Version: wire.VersionMax, Build: program.Build()}.Dict())
-			}}, nil
-		},
-	})
+	return c, err
 }
 
-// proveMyself is the other side of qualify. Root is a directory for this alone.
-func proveMyself() (int, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), qualifyWithin)
-	defer cancel()
-	dir := os.Getenv(launchd.RootVariable)
-	self, err := os.Executable()
-	if err != nil || !filepath.IsAbs(dir) {
-		return program.ExitConfig, fmt.Errorf("%s is %q: %w", launchd.RootVariable, dir, err)
+// candidateOf answers the candidate that is that process; nil: it is none.
+func (s *supervisor) candidateOf(pid int) *candidate {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.candidate == nil || s.candidate.pid != pid {
+		return nil
 	}
-	mine := bundle.Of(self)
-	if err := update.NoOp(ctx, filepath.Join(dir, "noop"), mine); err != nil {
+	return s.candidate
+}
+
+// checkIn is all that a candidate may say.
+func (x *candidate) checkIn(_ *xpcpeer.Conn, m *xpcpeer.Message) {
+	c, err := wire.ParseCheckIn(m.Dict())
+	if err == nil {
+		_, err = wire.Negotiate(c.Min, c.Max)
+	}
+	if err != nil {
+		m.Reply(wire.Refusal{Code: wire.CodeMalformed, Text: err.Error()}.Dict())
+		return
+	}
+	select {
+	case x.in <- c:
+	default:
+	}
+	m.Reply(wire.Welcome{Version: wire.VersionMax, Build: program.Build()}.Dict())
+}
+
+// proveMyself is the other side of qualify.
+func proveMyself() (int, error) {
+	p, err := program.Start(launchd.Supervisor)
+	if err != nil {
+		return program.ExitConfig, err
+	}
+	ctx, stop := p.Context()
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, qualifyWithin)
+	defer cancel()
+	self, err := os.Executable()
+	if err != nil {
+		return program.ExitConfig, err
+	}
+	if err := update.NoOp(ctx, filepath.Join(scratchDir(p.Root), "noop"), bundle.Of(self)); err != nil {
 		if machines(err) {
 			return program.ExitAgain, err
 		}
 		return program.ExitInternal, fmt.Errorf("an update to itself: %w", err)
 	}
-	c := xpcpeer.Dial(xpcpeer.Unix(program.RunDir(dir), nil), launchd.CheckInService, xpcpeer.Config{
+	c := xpcpeer.Dial(p.Transport(), p.Name(launchd.CheckInService), xpcpeer.Config{
+		Requirement: p.Requirement(launchd.Supervisor),
 		Policy: func(ev *xpcpeer.Evidence) error {
 			if int(ev.UID) != os.Geteuid() {
 				return fmt.Errorf("uid %d answers", ev.UID)

@@ -32,24 +32,33 @@ type supervisor struct {
 	updater *update.Updater
 	slow    map[string]int // to qualify: the version, and how often in a row
 	seal    *bundle.Seal   // of the live bundle, verified; nil when that is damaged
-	known   *bundle.Known  // whose programs may check in
+	known   *bundle.Known  // whose programs may check in; nil, too
+	beats   bool           // netchild tells of its progress: no kernel watches it
 
-	mu       sync.Mutex
-	lives    map[watchdog.Life]*watched // what each checked-in life writes to
-	sessions []wire.SessionInfo
-	probing  bool          // the probe counts as a login
-	struck   watchdog.Life // the latest that we killed
-	killed   watchdog.Life // the latest that somebody else did: the kernel, for want of memory, or a person
+	mu        sync.Mutex
+	lives     map[watchdog.Life]*watched // what each checked-in life writes to
+	latest    process                    // of them
+	candidate *candidate                 // nil: none proves itself
+	sessions  []wire.SessionInfo
+	probing   bool          // the probe counts as a login
+	struck    watchdog.Life // the latest that we killed
+	killed    watchdog.Life // the latest that somebody else did: the kernel, for want of memory, or a person
 
 	publishing sync.Mutex
 	public     bool            // the bundle was verified and netchild's job is loaded
-	latest     watchdog.Status // what is public, or will be
+	told       watchdog.Status // what is public, or will be
 	payload    status.Payload
 	history    *history
 }
 
+// A process of netchild, and the life that it checked in as.
+type process struct {
+	life watchdog.Life
+	pid  int
+}
+
 // A watched life: the connection it checked in on, and the two memories that
-// outlive it.
+// outlive it; nil where it beats.
 type watched struct {
 	conn   *xpcpeer.Conn
 	page   *page.Page
@@ -57,8 +66,10 @@ type watched struct {
 }
 
 func (w *watched) close() {
-	w.page.Close()
-	w.stacks.Close()
+	if w != nil && w.page != nil {
+		w.page.Close()
+		w.stacks.Close() // nil knows that it is closed
+	}
 }
 
 // hear forwards the engine's events until ctx ends: lives to the dog, logins

@@ -135,6 +135,8 @@ func (s *supervisor) blameStart(err error, before watchdog.Life, last watchdog.V
 	case machines(err):
 	case errors.Is(err, jobs.ErrStart):
 		return &update.Failure{Class: watchdog.StartFailed.String(), Text: err.Error()}
+	case s.beats && errors.Is(err, context.DeadlineExceeded): // where no kernel watches no engine tells of starts either
+		return &update.Failure{Class: watchdog.NeverReady.String(), Text: "it did not check in", Doubt: true}
 	case last.Life > before && last.Class != watchdog.None && last.Class < watchdog.Idle:
 		return s.failure(last)
 	}
@@ -168,11 +170,13 @@ func (s *supervisor) probe(ctx context.Context) error {
 	if os.Geteuid() == 0 && s.probeUID() == 0 {
 		return errNoAccount
 	}
-	path := bundle.Layout(program.BundleDir(s.p.Root)).Program("guiagent")
-	c, err := s.oneShot(ctx, path, s.probeUID(), nil, nil, []string{
-		rootEnv(s.p.Root), jobs.SessionVariable + "=" + wire.ProbeSession, wire.ProbeVariable + "=" + within.String()}, "--probe")
+	c := &program.Child{
+		Path: bundle.Layout(program.BundleDir(s.p.Root)).Program("guiagent"), Args: []string{"--probe"}, As: s.probeUID(),
+		Env: []string{jobs.SessionVariable + "=" + wire.ProbeSession, wire.ProbeVariable + "=" + within.String()},
+	}
+	err := s.p.StartChild(ctx, c)
 	if err == nil {
-		err = c.run(ctx)
+		err = c.Wait(ctx)
 	}
 	switch {
 	case machines(err):
@@ -206,7 +210,7 @@ func (s *supervisor) tryFetcher(parent context.Context) error {
 	}
 	for _, silent := range []error{io.EOF, io.ErrUnexpectedEOF, os.ErrClosed, syscall.EPIPE, syscall.ENOEXEC, syscall.ENOENT, syscall.EACCES} {
 		if errors.Is(err, silent) {
-			return &update.Failure{Class: "fetcher", Text: fmt.Sprintf("it does not answer: %v", err)}
+			return &update.Failure{Class: "fetcher", Text: fmt.Sprintf("it does not answer: %v (%v)", err, died)}
 		}
 	}
 	return nil // it has nothing prepared, and says so

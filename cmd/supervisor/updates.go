@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -33,15 +31,15 @@ func updateConfig(root string, cfg config.Config) (update.Config, error) {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return update.Config{}, err
 	}
-	machine, err := machineID(filepath.Join(dir, "machine"))
+	machine, err := program.MachineID(filepath.Join(dir, "machine"))
 	if err != nil {
 		return update.Config{}, err
 	}
 	u := cfg.Update
 	return update.Config{
 		Live: program.BundleDir(root), Dir: dir, RetainedSeal: program.RetainedSeal(root),
-		Repo: u.Repo != "", Channel: u.Channel, Platform: runtime.GOOS + "-" + runtime.GOARCH,
-		Machine: machine, Boot: bootID(),
+		Repo: u.Repo != "", Channel: u.Channel, Platform: bundle.HostPlatform(),
+		Machine: machine, Boot: program.BootID(),
 		Every: time.Duration(u.Every), TrialWindow: time.Duration(u.TrialWindow), MaxLease: time.Duration(u.MaxLease),
 		Attempts: 3,
 		Backoff: backoff.NewExponentialBackOff(
@@ -50,17 +48,6 @@ func updateConfig(root string, cfg config.Config) (update.Config, error) {
 			backoff.WithMaxElapsedTime(0),
 		),
 	}, nil
-}
-
-// machineID answers the random id in the file at path, which it makes once. It
-// decides nothing but a machine's turn in rollouts.
-func machineID(path string) (string, error) {
-	b, err := os.ReadFile(path)
-	if err == nil && len(b) >= 26 {
-		return string(b), nil
-	}
-	id := rand.Text()
-	return id, durable.Write(path, []byte(id), 0o600)
 }
 
 // openUpdater recovers whatever an interrupted update left: the first thing a
@@ -82,7 +69,7 @@ func (s *supervisor) openUpdater() error {
 	}
 	s.history = &history{store: s.store, log: s.log}
 	s.updater, err = update.Open(cfg, update.Env{
-		Fetch: s.fetch, Qualify: s.qualify, Rescue: s.rescueJob, Trial: s.trial, Stop: s.stopAll, Report: s.reportPayload,
+		Fetch: s.fetch, Verify: s.verify, Qualify: s.qualify, Rescue: s.rescueJob, Trial: s.trial, Stop: s.stopAll, Report: s.reportPayload,
 	}, trust)
 	return err
 }
@@ -163,10 +150,12 @@ func (s *supervisor) startFetcher(ctx context.Context) (c *pipe.Client, end func
 	defer answer.Close()
 	hangUp := func() { askW.Close(); answerR.Close() }
 	ctx, cancel := context.WithCancel(ctx)
-	var child *oneShot
+	child := &program.Child{
+		Path: bundle.Layout(program.BundleDir(s.p.Root)).Program("portward"), Args: []string{"fetch", "--root", s.p.Root},
+		As: as, Env: proxies(), In: ask, Out: answer,
+	}
 	if err = errors.Join(err, more); err == nil {
-		path := bundle.Layout(program.BundleDir(s.p.Root)).Program("portward")
-		child, err = s.oneShot(ctx, path, as, ask, answer, append(proxies(), rootEnv(s.p.Root)), "fetch", "--root", s.p.Root)
+		err = s.p.StartChild(ctx, child)
 	}
 	if err != nil {
 		cancel()
@@ -177,13 +166,15 @@ func (s *supervisor) startFetcher(ctx context.Context) (c *pipe.Client, end func
 	end = func() error {
 		hangUp()
 		grace := time.AfterFunc(time.Second, cancel)
-		err := child.run(ctx)
+		err := child.Wait(ctx)
 		grace.Stop()
 		cancel()
 		return err
 	}
 	return pipe.NewClient(answerR, askW), end, nil
 }
+
+var errNoAccount = errors.New("no accounts for the fetcher and the probe\nhint: update.fetch_uid and update.probe_uid in the configuration")
 
 // proxies answers what the environment says of them: all of it that the fetcher
 // gets.

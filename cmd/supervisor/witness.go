@@ -37,18 +37,28 @@ func (s *supervisor) env(ctx context.Context) watchdog.Env {
 	}
 }
 
-// kill ends the process of that life, if it is not over already.
+// kill ends the process of that life, if it is not over already. One that beats
+// is asked for its last words before, which go where the engine has its stderr.
 func (s *supervisor) kill(life watchdog.Life) error {
 	ctx, cancel := context.WithTimeout(context.Background(), engineWithin)
 	defer cancel()
 	st, err := s.engine.State(ctx, netchild)
-	if err != nil || watchdog.Life(st.Life) != life || st.PID == 0 {
+	s.mu.Lock()
+	over := watchdog.Life(st.Life) != life
+	if st.Life == 0 { // the engine numbers none
+		over = s.latest != process{life, st.PID}
+	}
+	if err != nil || st.PID == 0 || over {
+		s.mu.Unlock()
 		return err
 	}
-	s.mu.Lock()
 	s.struck = life
 	s.mu.Unlock()
-	return s.signal(ctx, st, syscall.SIGKILL)
+	if !s.beats {
+		return s.signal(ctx, st, syscall.SIGKILL)
+	}
+	time.AfterFunc(time.Duration(s.cfg.HangGrace), func() { s.signal(context.Background(), st, syscall.SIGKILL) })
+	return s.signal(ctx, st, syscall.SIGQUIT)
 }
 
 // witness keeps what a life left: its last words, how far it had got, and what
@@ -64,8 +74,8 @@ func (s *supervisor) witness(life watchdog.Life, d watchdog.Death) watchdog.Evid
 	ev := watchdog.Evidence{Class: d.Class, Text: d.Text}
 	var page string
 	var stacks []byte
-	if w != nil {
-		defer w.close()
+	defer w.close()
+	if w != nil && w.page != nil {
 		var err error
 		if stacks, err = deadman.Stacks(w.stacks); err != nil {
 			s.log("life %d: %v", life, err)
@@ -99,7 +109,7 @@ func (s *supervisor) witness(life watchdog.Life, d watchdog.Death) watchdog.Evid
 func (s *supervisor) report(st watchdog.Status) {
 	s.publishing.Lock()
 	defer s.publishing.Unlock()
-	s.latest = st
+	s.told = st
 	if s.public {
 		s.publishLocked()
 	}
@@ -114,7 +124,12 @@ func (s *supervisor) goPublic() {
 }
 
 func (s *supervisor) publishLocked() {
-	st := s.latest
+	st := s.told
+	s.mu.Lock()
+	if st.PID == 0 && s.latest.life == st.Life && st.State != watchdog.Down && st.State != watchdog.Held {
+		st.PID = s.latest.pid // which no engine told
+	}
+	s.mu.Unlock()
 	out := status.Status{
 		Time:       time.Now(),
 		Supervisor: status.Supervisor{PID: os.Getpid(), Build: s.p.Build},

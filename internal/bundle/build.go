@@ -100,16 +100,18 @@ func (b *builder) makeDir(inside string) error {
 }
 
 // addInfo writes what macOS wants to know of a bundle before it believes that
-// it is one.
+// it is one. Screen recording has no key with which to ask for it.
 func (b *builder) addInfo() error {
+	number := dottedNumber(b.seal.Version)
 	data, err := plist.MarshalIndent(map[string]any{
 		"CFBundleIdentifier":            Identifier,
 		"CFBundleInfoDictionaryVersion": "6.0",
-		"CFBundleExecutable":            "guiagent",
+		"CFBundleExecutable":            Main,
 		"CFBundleName":                  strings.TrimSuffix(App, ".app"),
 		"CFBundlePackageType":           "APPL",
-		"CFBundleShortVersionString":    b.seal.Version,
-		"CFBundleVersion":               b.seal.Version,
+		"CFBundleShortVersionString":    number,
+		"CFBundleVersion":               number,
+		"LSMinimumSystemVersion":        minimumSystem,
 		"LSUIElement":                   true,
 	}, plist.XMLFormat, "\t")
 	if err != nil {
@@ -117,6 +119,9 @@ func (b *builder) addInfo() error {
 	}
 	return b.add(infoFile, strings.NewReader(string(data)), Entry{Mode: "0644"})
 }
+
+// minimumSystem is the oldest macOS that the programs run on.
+const minimumSystem = "13.0"
 
 func (b *builder) addProgram(name, source string) error {
 	if name == "" || strings.ContainsFunc(name, func(c rune) bool { return !isAlphanumeric(c) && c != '-' }) {
@@ -132,7 +137,7 @@ func (b *builder) addProgram(name, source string) error {
 	} else if !info.Mode().IsRegular() {
 		return fmt.Errorf("program %s: %s is %s", name, source, kindOf(info.Mode()))
 	}
-	return b.add(programsDir+"/"+name, f, Entry{Mode: "0755", Identifier: Identifier + "." + name, Minimum: b.Minimum[name]})
+	return b.add(programsDir+"/"+name, f, Entry{Mode: "0755", Identifier: vendor + "." + name, Minimum: b.Minimum[name]})
 }
 
 func (b *builder) addPlist(name string, d fs.DirEntry, err error) error {

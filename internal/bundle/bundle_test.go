@@ -217,7 +217,9 @@ func TestVerifyRefuses(t *testing.T) {
 		"a link within": {func(at func(string) string) error {
 			return replace(at(net), func(p string) error { return os.Symlink("supervisor", p) })
 		}, []string{net, "symbolic link"}},
-		"a link more": {func(at func(string) string) error { return os.Symlink("netchild", at("Portward.app/Contents/MacOS/more")) }, []string{"MacOS/more", "symbolic link"}},
+		"a link more": {func(at func(string) string) error {
+			return os.Symlink("netchild", at("Portward.app/Contents/MacOS/more"))
+		}, []string{"MacOS/more", "symbolic link"}},
 		"a pipe": {func(at func(string) string) error {
 			return replace(at(net), func(p string) error { return syscall.Mkfifo(p, 0o755) })
 		}, []string{net, "pipe"}},

@@ -34,8 +34,16 @@ const Name = "current"
 // App is the app's, in a bundle.
 const App = "Portward.app"
 
-// Identifier is the bundle's; those of its programs continue it.
-const Identifier = "dev.portward"
+// Main is the app's main program: what macOS takes the app for is what it takes
+// this program for.
+const Main = "guiagent"
+
+// Identifier is the app's, which is its main program's, so that privacy settings,
+// signatures and property lists mean the same thing.
+const Identifier = vendor + "." + Main
+
+// vendor begins every program's identifier.
+const vendor = "dev.portward"
 
 // The places inside, with slashes, as in a seal.
 const (

@@ -142,7 +142,7 @@ func TestParseSealRefuses(t *testing.T) {
 		"the seal itself":         {sealJSONOf(fileJSON(sealFile)), "listed twice"},
 		"what vouches for it":     {sealJSONOf(dirJSON(tufDir)), "never listed"},
 		"the same, in capitals":   {sealJSONOf(dirJSON("TUF")), "never listed"},
-		"a file that vouches":     {sealJSONOf(fileJSON(tufDir+"/root.json")), "directory is not listed"},
+		"a file that vouches":     {sealJSONOf(fileJSON(tufDir + "/root.json")), "directory is not listed"},
 		"a path up":               {sealJSONOf(fileJSON("../a")), "clean path"},
 		"a path up within":        {sealJSONOf(dirJSON("a"), fileJSON("a/../b")), "clean path"},
 		"an absolute path":        {sealJSONOf(fileJSON("/a")), "clean path"},

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"regexp"
 	"strings"
 
 	"golang.org/x/mod/semver"
@@ -21,4 +22,16 @@ func Compare(a, b string) int {
 		return -1
 	}
 	return strings.Compare(a, b)
+}
+
+var leadingNumber = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9}){0,2}`)
+
+// dottedNumber is a version as macOS wants one, of up to three numbers: 1.2.3-rc.1
+// is 1.2.3, as its release will be, and a build of somebody's own is 0. Nothing of
+// ours compares these.
+func dottedNumber(version string) string {
+	if !semver.IsValid("v" + version) {
+		return "0"
+	}
+	return leadingNumber.FindString(version)
 }

@@ -55,6 +55,9 @@ func Read(p *page.Page) Progress {
 // Now is CLOCK_MONOTONIC, the clock of Progress.Beat; zero where there is none.
 func Now() time.Duration { return monotonic() }
 
+// Supported says whether the kernel can watch a process: whether Arm works here.
+func Supported() bool { return supported }
+
 // Error is how arming goes wrong.
 type Error struct {
 	Op  string // "arm", "make stacks" or "read stacks"

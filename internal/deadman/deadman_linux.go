@@ -10,6 +10,8 @@ import (
 	"portward/internal/page"
 )
 
+const supported = true
+
 // A Timer is the countdown. Beat and Disarm belong to one goroutine: the loop
 // whose progress is watched.
 type Timer struct {

@@ -10,6 +10,8 @@ import (
 	"portward/internal/page"
 )
 
+const supported = false
+
 // A Timer does not exist here; Arm answers errors.ErrUnsupported.
 type Timer struct{ page *page.Page }
 

@@ -17,10 +17,14 @@ func TestArmRefuses(t *testing.T) {
 	}
 }
 
-// Where there are no such timers the answer is errors.ErrUnsupported.
+// Rule: where there are no such timers the answer is errors.ErrUnsupported, and
+// Supported has said so.
 func TestArmSupport(t *testing.T) {
 	timer, err := Arm(time.Hour, time.Hour, nil)
-	if runtime.GOOS != "linux" {
+	if Supported() != (runtime.GOOS == "linux") {
+		t.Errorf("supported: %v", Supported())
+	}
+	if !Supported() {
 		if !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("Arm: %v", err)
 		}

@@ -2,7 +2,6 @@ package program
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -30,13 +29,21 @@ const engineAnswers = time.Minute
 // was decided by whoever started this process.
 func anyone(*xpcpeer.Evidence) error { return nil }
 
-// Engine answers the job engine that started this program. gone is called when
-// the engine's descriptor closes.
+// Engine answers the job engine that started this program: the embedded one,
+// where its descriptor was inherited, and else this system's own. Its targets
+// have the product's plain names. gone is called when the embedded engine's
+// descriptor closes.
 func (p *Program) Engine(gone func()) (jobs.Engine, error) {
 	f := p.Files[EngineName]
 	if f == nil {
-		return nil, errors.New("no job engine: the descriptor " + EngineName + " was not inherited\nhint: `portward up` runs the embedded engine")
+		e, err := p.systemEngine()
+		return p.plain(e), err
 	}
+	e, err := inheritedEngine(f, gone)
+	return p.plain(e), err
+}
+
+func inheritedEngine(f *os.File, gone func()) (jobs.Engine, error) {
 	var conn *xpcpeer.Conn // set before client is used
 	client := jobs.NewClient(func(ctx context.Context, req []byte) ([]byte, error) {
 		ctx, cancel := context.WithTimeout(ctx, engineAnswers)

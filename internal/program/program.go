@@ -1,9 +1,11 @@
 // Package program knows what every program of the bundle does when it starts:
-// take what it inherited, learn its root and its life, and hear that it shall
-// stop. It must never know what the program is for.
+// take what it inherited, learn its root and its life, where its engine, its
+// peers and its sockets are on this system, and hear that it shall stop. It must
+// never know what the program is for.
 package program
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -18,7 +20,6 @@ import (
 
 	"portward/internal/bundle"
 	"portward/internal/jobs"
-	"portward/internal/xpcpeer"
 	"portward/launchd"
 )
 
@@ -39,18 +40,28 @@ type Program struct {
 	Target  string // how the engine calls this job
 	Files   map[string]*os.File
 	Build   string // of the running code
+
+	suffix string            // of names: see Name
+	peers  map[string]string // what is required of them, by identifier
+	team   string            // whose signature this program has
 }
 
-// Start takes what was inherited. It may be called once.
-func Start() (*Program, error) {
+// Start takes what was inherited, and learns by what signature the programs of
+// these identifiers are known, where the system asks for one: it is an error
+// that one of them cannot be. It may be called once.
+func Start(peers ...string) (*Program, error) {
 	p := &Program{
 		Root:    os.Getenv(launchd.RootVariable),
-		Session: os.Getenv(jobs.SessionVariable),
+		Session: cmp.Or(os.Getenv(jobs.SessionVariable), ownSession()),
 		Target:  os.Getenv(jobs.TargetVariable),
 		Build:   Build(),
+		suffix:  os.Getenv(NamesVariable),
 	}
 	if p.Root == "" || !filepath.IsAbs(p.Root) {
 		return nil, fmt.Errorf("PORTWARD_ROOT is %q, want an absolute path\nhint: this program is started by its job engine; `portward up` runs one", p.Root)
+	}
+	if err := checkSuffix(p.suffix); err != nil {
+		return nil, err
 	}
 	if s := os.Getenv(jobs.LifeVariable); s != "" {
 		life, err := strconv.ParseUint(s, 10, 64)
@@ -64,7 +75,7 @@ func Start() (*Program, error) {
 		return nil, err
 	}
 	p.Files = files
-	return p, nil
+	return p, p.learnPeers(peers)
 }
 
 // Context ends when the program shall stop: SIGTERM, SIGINT, or an engine that
@@ -78,11 +89,6 @@ func (p *Program) Context() (context.Context, context.CancelFunc) {
 		}()
 	}
 	return ctx, cancel
-}
-
-// Transport answers the namespace in which the product's services live.
-func (p *Program) Transport() xpcpeer.Transport {
-	return xpcpeer.UnixWith(xpcpeer.UnixOptions{Dir: RunDir(p.Root), Private: PrivateDir(p.Root, p.Target), Inherited: p.Files})
 }
 
 // RunDir is where services' sockets lie.

@@ -39,6 +39,7 @@ type scene struct {
 	stops     int
 	fetches   int
 	asked     []string // contents that were fetched
+	verify    func(staged string) error
 	qualify   error
 	trial     func(ctx context.Context, s TrialStep) error
 	corrupt   map[string]int // content -> how many times it comes wrong
@@ -56,7 +57,7 @@ type scene struct {
 func newScene(t testing.TB, version string) *scene {
 	t.Helper()
 	root := t.TempDir()
-	s := &scene{t: t, corrupt: map[string]int{}, cfg: Config{
+	s := &scene{t: t, corrupt: map[string]int{}, verify: func(string) error { return nil }, cfg: Config{
 		Live: filepath.Join(root, bundle.Name), Dir: filepath.Join(root, "update"),
 		RetainedSeal: filepath.Join(root, "retained", "seal.json"),
 		Repo:         true, Channel: "stable", Platform: "test-cpu", Machine: "m", Boot: "boot 1",
@@ -121,6 +122,7 @@ func (s *scene) env() Env {
 			go func() { defer close(ended); pipe.Serve(fromRoot, toRoot, s) }()
 			return pipe.NewClient(fromFetcher, toFetcher), func() { stop(); toFetcher.Close(); toRoot.Close(); <-ended }, nil
 		},
+		Verify:  func(_ context.Context, staged string) error { return s.verify(staged) },
 		Qualify: func(context.Context, string) error { return s.qualify },
 		Rescue:  func(_ context.Context, on bool) error { s.rescue = on; return nil },
 		Trial: func(ctx context.Context, step TrialStep) error {

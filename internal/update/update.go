@@ -43,6 +43,10 @@ type Backoff interface {
 type Env struct {
 	// Fetch starts a fetcher. ctx ends it; end waits for its end.
 	Fetch func(ctx context.Context) (c *pipe.Client, end func(), err error)
+	// Verify looks at the bundle at staged as the system does, where that has a
+	// mind of its own about signatures, before anything of it runs. It may be nil,
+	// and blames as Qualify does.
+	Verify func(ctx context.Context, staged string) error
 	// Qualify lets the supervisor of the bundle at staged prove that it works.
 	// A *Failure in the error is the release's fault, and denies it.
 	Qualify func(ctx context.Context, staged string) error

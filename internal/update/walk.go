@@ -135,7 +135,7 @@ func (u *Updater) take(ctx context.Context, c *pipe.Client, o offer, forced bool
 		return "", err
 	}
 	u.phase(status.Qualifying)
-	if err := u.env.Qualify(ctx, u.cfg.beside()); err != nil {
+	if err := u.qualify(ctx); err != nil {
 		return "", u.refuse(err)
 	}
 	latest, err := u.again(ctx, c)
@@ -149,6 +149,17 @@ func (u *Updater) take(ctx context.Context, c *pipe.Client, o offer, forced bool
 		return "", fmt.Errorf("the repository has %s by now", latest.release.Version)
 	}
 	return "", u.exchange(ctx)
+}
+
+// qualify lets the system look at the staged bundle, and then the bundle's
+// supervisor prove itself.
+func (u *Updater) qualify(ctx context.Context) error {
+	if u.env.Verify != nil {
+		if err := u.env.Verify(ctx, u.cfg.beside()); err != nil {
+			return err
+		}
+	}
+	return u.env.Qualify(ctx, u.cfg.beside())
 }
 
 // again is the last look before the exchange: what was taken an hour ago may be

@@ -169,6 +169,29 @@ func TestQualify(t *testing.T) {
 	}
 }
 
+// Rule: what the system does not take for signed does not even get to qualify, and
+// is looked at where it lies whole.
+func TestVerify(t *testing.T) {
+	for _, fault := range []error{errors.New("no memory"), &Failure{Class: "signature", Text: "a sealed resource is missing"}} {
+		s := newScene(t, "1.0.0")
+		s.offer("2.0.0")
+		s.qualify = errors.New("it was run")
+		s.verify = func(staged string) error {
+			if s.hashOf(staged) != s.offered.Hash() {
+				t.Errorf("verifies %s", staged)
+			}
+			return fault
+		}
+		if err := s.check(s.mustOpen(), "update"); !errors.Is(err, fault) || errors.Is(err, s.qualify) {
+			t.Errorf("check: %v", err)
+		}
+		s.lives("1.0.0")
+		if f := (*Failure)(nil); errors.As(fault, &f) != (len(s.pay.Denied) == 1) {
+			t.Errorf("%v: status %+v", fault, s.pay)
+		}
+	}
+}
+
 // Rule: a wrong content is asked for once more, whole; wrong again, nothing
 // happens and the next check begins with what was right.
 func TestCorruptContent(t *testing.T) {

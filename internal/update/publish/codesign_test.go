@@ -1,12 +1,23 @@
 package publish
 
 import (
-	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"debug/macho"
 	"encoding/binary"
-	"reflect"
+	"math/big"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
+	"time"
+
+	pkcs12 "software.sslmate.com/src/go-pkcs12"
+
+	"portward/internal/bundle/sign"
 )
 
 func be32(v ...uint32) []byte {
@@ -17,110 +28,139 @@ func be32(v ...uint32) []byte {
 	return b
 }
 
-// signed answers a code signature as codesign(1) lays it out.
-func signed(s signature, entitlements string) []byte {
-	flags := uint32(0)
-	if s.Hardened {
-		flags = flagRuntime
+// selfMade answers an identity of that team, which is its own root.
+func selfMade(t *testing.T, team string) *sign.Identity {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
 	}
-	const head = 52
-	team := uint32(0)
-	if s.Team != "" {
-		team = head + uint32(len(s.Identifier)) + 1
+	cert := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Test", OrganizationalUnit: []string{team}},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
 	}
-	texts := s.Identifier + "\x00" + s.Team + "\x00"
-	directory := be32(magicDirectory, head+uint32(len(texts)), directoryHasTeam, flags, 0, head, 0, 0, 0, 0, 0, 0, team)
-	directory = append(directory, texts...)
-	blobs := [][]byte{directory}
-	if entitlements != "" {
-		text := `<plist version="1.0"><dict>` + entitlements + `</dict></plist>`
-		blobs = append(blobs, append(be32(magicEntitlements, 8+uint32(len(text))), text...))
+	der, err := x509.CreateCertificate(rand.Reader, cert, cert, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
 	}
-	blobs = append(blobs, be32(0xfade0b01, 8)) // the CMS blob, which nobody here reads
-	head2 := uint32(12 + 8*len(blobs))
-	all := []byte{}
-	index := []byte{}
-	for i, b := range blobs {
-		index = append(index, be32(uint32(i), head2+uint32(len(all)))...)
-		all = append(all, b...)
+	if cert, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
 	}
-	return slices.Concat(be32(magicSuperBlob, head2+uint32(len(all)), uint32(len(blobs))), index, all)
+	data, err := pkcs12.Modern2023.Encode(key, cert, nil, "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "id.p12")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	id, err := sign.LoadP12(path, "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
 }
 
-// machO answers a program for one architecture that is nothing but its
+// claims are what a program's signature says.
+type claims struct {
+	identity     *sign.Identity // nil: it has none
+	identifier   string
+	runtime      bool
+	entitlements string
+}
+
+// program answers a signed program.
+func (c claims) program(t *testing.T, cpu macho.Cpu) []byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(path, machO(cpu), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := sign.Options{Identity: c.identity, Runtime: c.runtime}
+	if c.entitlements != "" {
+		o.Entitlements = map[string][]byte{"program": []byte(`<plist version="1.0"><dict>` + c.entitlements + `</dict></plist>`)}
+	}
+	if c.identity != nil {
+		if err := sign.File(path, c.identifier, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// machO answers a program for one processor that does nothing, and has room for a
 // signature.
-func machO(cpu macho.Cpu, sig []byte) []byte {
-	le := binary.LittleEndian
-	var b []byte
-	for _, v := range []uint32{macho.Magic64, uint32(cpu), 0, uint32(macho.TypeExec), 1, 16, 0, 0, loadCodeSignature, 16, 48, uint32(len(sig))} {
-		b = le.AppendUint32(b, v)
+func machO(cpu macho.Cpu) []byte {
+	const text, link = 0x4000, 0x40
+	var le []byte
+	words := func(n ...uint32) []byte {
+		le = nil
+		for _, w := range n {
+			le = binary.LittleEndian.AppendUint32(le, w)
+		}
+		return slices.Clone(le)
 	}
-	return append(b, sig...)
+	segment := func(name string, size uint32, address, offset, length uint32, more ...byte) []byte {
+		head := slices.Concat(words(uint32(macho.LoadCmdSegment64), size), append([]byte(name), make([]byte, 16-len(name))...),
+			words(address, 1, 0x4000, 0, offset, 0, length, 0, 5, 5, min(1, uint32(len(more))), 0))
+		return append(head, more...)
+	}
+	name := func(s string) []byte { return append([]byte(s), make([]byte, 16-len(s))...) }
+	section := slices.Concat(name("__text"), name("__TEXT"), words(0x1000, 1, 0x100, 0, 0x1000, 4, 0, 0, 0, 0, 0, 0))
+	commands := slices.Concat(segment("__TEXT", 72+80, 0, 0, text, section...), segment("__LINKEDIT", 72, text, text, link))
+	file := make([]byte, text+link)
+	copy(file, slices.Concat(words(macho.Magic64, uint32(cpu), 0, uint32(macho.TypeExec), 2, uint32(len(commands)), 0x85, 0), commands))
+	return file
 }
 
-var exampleSignature = signature{Identifier: "dev.portward.netchild", Team: "TEAM123456", Hardened: true}
-
-// Rule: a signature that is cut or lies about its lengths is an error, never
-// something else.
-func TestBrokenSignatures(t *testing.T) {
-	t.Parallel()
-	whole := signed(exampleSignature, "<key>a</key><true/>")
-	for n := range whole {
-		if _, err := parseSignature(whole[:n]); err == nil {
-			t.Fatalf("the first %d bytes of %d are a signature", n, len(whole))
-		}
-	}
-	for _, at := range []int{0, 4, 8, 16} {
-		broken := bytes.Clone(whole)
-		copy(broken[at:], "\xff\xff\xff\xff")
-		if _, err := parseSignature(broken); err == nil {
-			t.Errorf("a wrong word at %d is borne", at)
-		}
-	}
-	if _, err := signaturesOf(bytes.NewReader(machO(macho.CpuArm64, whole)[:100])); err == nil {
-		t.Error("a program that ends before its signature")
-	}
-}
-
-// Rule: what Apple's tools claim is read from each architecture.
+// Rule: what a signature claims is read for each processor; what is no Mac's, or not
+// signed, claims nothing; and one that is cut is an error, never something else.
 func TestSignatures(t *testing.T) {
 	t.Parallel()
-	want := exampleSignature
-	want.Entitlements = map[string]any{"com.apple.security.get-task-allow": true}
-	program := machO(macho.CpuArm64, signed(want, "<key>com.apple.security.get-task-allow</key><true/>"))
-	fat := slices.Concat(be32(macho.MagicFat, 2, uint32(macho.CpuArm64), 0, 48, uint32(len(program)), 0), be32(uint32(macho.CpuAmd64), 3, 4096, 0, 0))
-	second := machO(macho.CpuAmd64, signed(exampleSignature, ""))
-	binary.BigEndian.PutUint32(fat[8+20+12:], uint32(len(second)))
-	fat = append(append(fat, program...), make([]byte, 4096-len(fat)-len(program))...)
-	fat = append(fat, second...)
-
-	for _, c := range []struct {
-		name string
+	c := claims{identity: selfMade(t, "TEAM123456"), identifier: "dev.portward.netchild", runtime: true}
+	whole := c.program(t, macho.CpuArm64)
+	var parts []string
+	for _, cpu := range []macho.Cpu{macho.CpuArm64, macho.CpuAmd64} {
+		path := filepath.Join(t.TempDir(), "part")
+		if err := os.WriteFile(path, c.program(t, cpu), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, path)
+	}
+	path := filepath.Join(t.TempDir(), "fat")
+	if err := sign.Fat(path, parts...); err != nil {
+		t.Fatal(err)
+	}
+	fat, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
 		data []byte
-		want []signature
+		want int
 	}{
-		{"script", []byte("#!/bin/sh\n"), nil},
-		{"linux", elfFor(0x3e), nil},
-		{"thin", program, []signature{want}},
-		{"universal", fat, []signature{want, exampleSignature}},
+		"script": {[]byte("#!/bin/sh\n"), 0}, "linux": {elfFor(0x3e), 0}, "unsigned": {machO(macho.CpuArm64), 0},
+		"one processor": {whole, 1}, "both": {fat, 2},
 	} {
-		if got, err := signaturesOf(bytes.NewReader(c.data)); err != nil || !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%s: %+v, %v, want %+v", c.name, got, err, c.want)
+		codes, err := signaturesOf(tc.data)
+		if err != nil || len(codes) != tc.want {
+			t.Errorf("%s: %d signatures, %v, want %d", name, len(codes), err, tc.want)
+		}
+		for _, code := range codes {
+			if code.Identifier() != "dev.portward.netchild" || code.Team() != "TEAM123456" {
+				t.Errorf("%s (%s): %q of %q", name, code.CPU(), code.Identifier(), code.Team())
+			}
 		}
 	}
-	if got := platformsIn(bytes.NewReader(fat)); !slices.Equal(got, []string{"darwin-arm64", "darwin-amd64"}) {
-		t.Errorf("built for %q", got)
-	}
-}
-
-// FuzzSignature: whatever a program carries, reading it ends with an answer.
-func FuzzSignature(f *testing.F) {
-	f.Add(signed(exampleSignature, "<key>a</key><true/>"))
-	f.Add(signed(signature{Identifier: "a.out"}, ""))
-	f.Add(be32(magicSuperBlob, 12, 0))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if s, err := parseSignature(data); err == nil && s.Identifier == "" {
-			t.Error("a signature without an identifier")
+	for _, n := range []int{len(whole) - 1, len(whole) - 100, 0x4100} {
+		if codes, err := signaturesOf(whole[:n]); err == nil {
+			t.Errorf("the first %d bytes of %d have %d signatures", n, len(whole), len(codes))
 		}
-	})
+	}
 }

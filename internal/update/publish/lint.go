@@ -1,7 +1,6 @@
 package publish
 
 import (
-	"bytes"
 	"fmt"
 	"path"
 	"reflect"
@@ -11,6 +10,7 @@ import (
 	"howett.net/plist"
 
 	"portward/internal/bundle"
+	"portward/internal/bundle/signature"
 	"portward/internal/update/delta"
 )
 
@@ -101,9 +101,15 @@ func (l *findings) seals(old, next *bundle.Seal) {
 	}
 }
 
+// appSignature is where Apple's signature of the app lies.
+const appSignature = bundle.App + "/Contents/_CodeSignature/CodeResources"
+
 func (l *findings) entry(old, next *bundle.Seal, e bundle.Entry) {
 	now, ok := find(next, e.Path)
 	switch {
+	case !ok && e.Path == appSignature:
+		l.refuse("the app was signed and is not: portward sign --help")
+		return
 	case !ok && (isJob(e.Path) || e.Identifier != "" && !slices.Contains(whole, programName(e))):
 		l.refuse("%s is gone", e.Path)
 		return
@@ -162,12 +168,12 @@ func (l *findings) file(old, next side, e, other bundle.Entry) {
 }
 
 func (l *findings) program(oldData, newData []byte, name string) {
-	was, err := signaturesOf(bytes.NewReader(oldData))
+	was, err := signaturesOf(oldData)
 	if err != nil {
 		l.warn("%s: its signature is not compared: %v", name, err)
 		return
 	}
-	is, err := signaturesOf(bytes.NewReader(newData))
+	is, err := signaturesOf(newData)
 	if err != nil {
 		l.refuse("%s: %v", name, err)
 		return
@@ -175,13 +181,23 @@ func (l *findings) program(oldData, newData []byte, name string) {
 	l.signatures(name, was, is)
 }
 
-func (l *findings) signatures(name string, was, is []signature) {
+// signatures compares those for the same processor. That one is not there any more is
+// a matter of the platform.
+func (l *findings) signatures(name string, was, is []*signature.Code) {
 	if len(was) > 0 && len(is) == 0 {
 		l.refuse("%s: it was signed and is not", name)
 	}
-	for i := range min(len(was), len(is)) {
-		for _, text := range was[i].drift(is[i]) {
-			l.refuse("%s: %s", name, text)
+	told := map[string]bool{}
+	for _, old := range was {
+		i := slices.IndexFunc(is, func(c *signature.Code) bool { return c.CPU() == old.CPU() })
+		if i < 0 {
+			continue
+		}
+		for _, text := range drift(old, is[i]) {
+			if !told[text] { // of the other processor
+				l.refuse("%s: %s", name, text)
+			}
+			told[text] = true
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"portward/internal/bundle"
+	"portward/internal/bundle/sign"
 	"portward/internal/update"
 	"portward/internal/update/delta"
 	"portward/internal/update/fetch"
@@ -19,14 +20,16 @@ import (
 // Rule: each kind of harm has its line, and a release without harm has none.
 func TestLint(t *testing.T) {
 	t.Parallel()
-	signedWith := func(p parts, change func(*signature), entitlements string) parts {
-		s := exampleSignature
+	team, other := selfMade(t, "TEAM123456"), selfMade(t, "OTHERTEAM1")
+	signedWith := func(p parts, change func(*claims), entitlements string) parts {
+		c := claims{identity: team, identifier: "dev.portward.netchild", runtime: true, entitlements: entitlements}
 		if change != nil {
-			change(&s)
+			change(&c)
 		}
-		p.programs["netchild"] = machO(macho.CpuArm64, signed(s, entitlements))
+		p.programs["netchild"] = c.program(t, macho.CpuArm64)
 		return p
 	}
+	const net = "error: Portward.app/Contents/MacOS/netchild: "
 	for _, c := range []struct {
 		name     string
 		old, new parts
@@ -49,9 +52,12 @@ func TestLint(t *testing.T) {
 		{"minimum of itself", usual("1.0.0"), minimum(usual("1.0.1"), "1.0.1"), []string{"warning: Portward.app/Contents/MacOS/netchild: minimum 1.0.1: peers of 1.0.0 are told to relaunch"}},
 		{"minimum too new", usual("1.0.0"), minimum(usual("1.0.1"), "1.1.0"), []string{"error: Portward.app/Contents/MacOS/netchild: minimum 1.1.0 refuses this very release"}},
 		{"signed alike", signedWith(usual("1.0.0"), nil, ""), with(signedWith(usual("1.0.1"), nil, ""), "x"), nil},
-		{"identifier", signedWith(usual("1.0.0"), nil, ""), signedWith(usual("1.0.1"), func(s *signature) { s.Identifier = "a.out" }, ""), []string{`error: Portward.app/Contents/MacOS/netchild: signing identifier was "dev.portward.netchild" and is "a.out"`}},
-		{"team", signedWith(usual("1.0.0"), nil, ""), signedWith(usual("1.0.1"), func(s *signature) { s.Team = "" }, ""), []string{`error: Portward.app/Contents/MacOS/netchild: team was "TEAM123456" and is ""`}},
-		{"runtime", signedWith(usual("1.0.0"), nil, ""), signedWith(usual("1.0.1"), func(s *signature) { s.Hardened = false }, ""), []string{"error: Portward.app/Contents/MacOS/netchild: the hardened runtime is gone"}},
+		{"identifier", signedWith(usual("1.0.0"), nil, ""), signedWith(usual("1.0.1"), func(c *claims) { c.identifier = "a.out" }, ""), []string{net + `signing identifier was "dev.portward.netchild" and is "a.out"`, net + "designated requirement was"}},
+		{"team", signedWith(usual("1.0.0"), nil, ""), signedWith(usual("1.0.1"), func(c *claims) { c.identity = other }, ""), []string{net + `team was "TEAM123456" and is "OTHERTEAM1"`, net + "designated requirement was"}},
+		{"nobody's", signedWith(usual("1.0.0"), nil, ""), signedWith(usual("1.0.1"), func(c *claims) { c.identity = sign.AdHoc() }, ""), []string{net + `team was "TEAM123456" and is ""`, net + "designated requirement was"}},
+		{"unsigned", signedWith(usual("1.0.0"), nil, ""), signedWith(usual("1.0.1"), func(c *claims) { c.identity = nil }, ""), []string{net + "it was signed and is not"}},
+		{"at last signed", signedWith(usual("1.0.0"), func(c *claims) { c.identity = nil }, ""), signedWith(usual("1.0.1"), nil, ""), nil},
+		{"runtime", signedWith(usual("1.0.0"), nil, ""), signedWith(usual("1.0.1"), func(c *claims) { c.runtime = false }, ""), []string{net + "the hardened runtime is gone"}},
 		{"entitlements", signedWith(usual("1.0.0"), nil, "<key>a</key><true/><key>b</key><true/>"), signedWith(usual("1.0.1"), nil, "<key>b</key><false/><key>c</key><true/>"), []string{"entitlement a changed", "entitlement b changed", "entitlement c changed"}},
 		{"platform", onLinux(usual("1.0.0"), 0x3e), onLinux(usual("1.0.1"), 0xb7), []string{`error: platform was "linux-amd64" and is "linux-arm64"`}},
 	} {

@@ -2,29 +2,24 @@ package publish
 
 import (
 	"bytes"
+	"cmp"
 	"debug/elf"
 	"debug/macho"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"regexp"
-	"runtime"
-	"slices"
 	"strings"
 
 	"portward/internal/bundle"
 )
 
-// HostPlatform names the platform that this program was built for.
-func HostPlatform() string { return runtime.GOOS + "-" + runtime.GOARCH }
-
 // platformOf answers the platform for which a bundle's programs were built. One
 // whose format is not known, a script for example, says nothing; "" is the
-// answer when none says anything. A program for two platforms (a universal one)
-// is for each of them.
+// answer when none says anything.
 func platformOf(s side) (string, error) {
-	var common []string
-	of := ""
+	platform, of := "", ""
 	for _, e := range s.files() {
 		if e.Identifier == "" {
 			continue
@@ -33,57 +28,75 @@ func platformOf(s side) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", e.Path, err)
 		}
-		list := platformsIn(bytes.NewReader(data))
-		if len(list) == 0 {
-			continue
+		switch found := PlatformOf(bytes.NewReader(data)); {
+		case found == "":
+		case platform == "":
+			platform, of = found, programName(e)
+		case found != platform:
+			return "", fmt.Errorf("%s is built for %s, %s for %s", of, platform, programName(e), found)
 		}
-		if of == "" {
-			common, of = list, programName(e)
-			continue
-		}
-		both := intersect(common, list)
-		if len(both) == 0 {
-			return "", fmt.Errorf("%s is built for %s, %s for %s", of, strings.Join(common, " and "), programName(e), strings.Join(list, " and "))
-		}
-		common = both
 	}
-	switch {
-	case len(common) == 0:
-		return "", nil
-	case slices.Contains(common, HostPlatform()):
-		return HostPlatform(), nil
-	}
-	return common[0], nil
+	return platform, nil
 }
 
 func programName(e bundle.Entry) string { return e.Path[strings.LastIndexByte(e.Path, '/')+1:] }
 
-func intersect(a, b []string) []string {
-	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return !slices.Contains(b, s) })
+// PlatformOf answers the platform for which an executable was built, by the first
+// bytes of its header: "linux-amd64", "darwin-arm64", of a Mac's program for both
+// processors bundle.Universal, and "" of what is none. The rest of the file may be
+// anything.
+func PlatformOf(r io.ReaderAt) string {
+	head := make([]byte, fatHeader+fatEntry*maxFat)
+	n, _ := r.ReadAt(head, 0)
+	head = head[:n]
+	switch {
+	case len(head) < 20:
+		return ""
+	case bytes.HasPrefix(head, []byte(elf.ELFMAG)):
+		return named("linux", elfArch(head))
+	case binary.LittleEndian.Uint32(head) == macho.Magic64:
+		return named("darwin", machArch(macho.Cpu(binary.LittleEndian.Uint32(head[4:]))))
+	case binary.BigEndian.Uint32(head) == macho.MagicFat:
+		return fatPlatform(head[fatHeader:], binary.BigEndian.Uint32(head[4:]))
+	}
+	return ""
 }
 
-// platformsIn reads an executable's header.
-func platformsIn(r io.ReaderAt) []string {
-	if f, err := elf.NewFile(r); err == nil {
-		if arch := elfArch(f.Machine); arch != "" {
-			return []string{"linux-" + arch}
-		}
-		return nil
+// A fat file begins with a table of its parts, in big-endian order (mach-o/fat.h).
+const (
+	fatHeader = 8
+	fatEntry  = 20
+	maxFat    = 8
+)
+
+func fatPlatform(table []byte, n uint32) string {
+	if n == 0 || n > maxFat || len(table) < fatEntry*int(n) {
+		return ""
 	}
-	if f, err := macho.NewFile(r); err == nil {
-		return darwin(f.Cpu)
+	first, found := "", map[string]bool{}
+	for i := range int(n) {
+		arch := machArch(macho.Cpu(binary.BigEndian.Uint32(table[fatEntry*i:])))
+		first, found[arch] = cmp.Or(first, arch), true
 	}
-	var list []string
-	if f, err := macho.NewFatFile(r); err == nil {
-		for _, a := range f.Arches {
-			list = append(list, darwin(a.Cpu)...)
-		}
+	if found["amd64"] && found["arm64"] {
+		return bundle.Universal
 	}
-	return list
+	return named("darwin", first)
 }
 
-func elfArch(m elf.Machine) string {
-	switch m {
+func named(system, arch string) string {
+	if arch == "" {
+		return ""
+	}
+	return system + "-" + arch
+}
+
+// elfArch reads the machine of a header of 64 bits in little-endian order.
+func elfArch(head []byte) string {
+	if elf.Class(head[elf.EI_CLASS]) != elf.ELFCLASS64 || elf.Data(head[elf.EI_DATA]) != elf.ELFDATA2LSB {
+		return ""
+	}
+	switch elf.Machine(binary.LittleEndian.Uint16(head[18:])) {
 	case elf.EM_X86_64:
 		return "amd64"
 	case elf.EM_AARCH64:
@@ -94,14 +107,14 @@ func elfArch(m elf.Machine) string {
 	return ""
 }
 
-func darwin(c macho.Cpu) []string {
+func machArch(c macho.Cpu) string {
 	switch c {
 	case macho.CpuAmd64:
-		return []string{"darwin-amd64"}
+		return "amd64"
 	case macho.CpuArm64:
-		return []string{"darwin-arm64"}
+		return "arm64"
 	}
-	return nil
+	return ""
 }
 
 // A word is one part of a target's name.
@@ -114,16 +127,19 @@ func checkWord(what, s string) error {
 	return nil
 }
 
-// choosePlatform settles what was asked for with what the programs are.
+// choosePlatform settles what was asked for with what the programs are. No Mac
+// looks for releases for one processor.
 func choosePlatform(asked, found string) (string, error) {
 	if asked == "" {
 		asked = found
 	}
-	if asked == "" {
-		return "", errors.New("the programs do not tell which platform they are for\nhint: --platform " + HostPlatform())
-	}
-	if found != "" && asked != found {
+	switch {
+	case asked == "":
+		return "", errors.New("the programs do not tell which platform they are for\nhint: --platform " + bundle.HostPlatform())
+	case found != "" && asked != found:
 		return "", fmt.Errorf("the programs are built for %s, not %s", found, asked)
+	case strings.HasPrefix(asked, "darwin-") && asked != bundle.Universal:
+		return "", fmt.Errorf("programs for %s, and a release for Macs holds those for both processors\nhint: portward pack --target darwin/universal", asked)
 	}
 	return asked, checkWord("platform", asked)
 }

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"portward/internal/bundle"
+	"portward/internal/durable"
+	"portward/internal/jobs"
+	"portward/internal/program"
+	"portward/launchd"
+)
+
+// demo answers a world that is about to run in the login 501 of a Mac.
+func demo(t *testing.T) (*launchdHost, *launchdMem) {
+	t.Helper()
+	mem := &launchdMem{files: map[jobs.Target]string{}, refuse: map[jobs.Target]error{}}
+	w := &world{o: upOptions{root: filepath.Join(t.TempDir(), "a root"), source: "testcard"}, show: &screen{out: &strings.Builder{}}, viewer: "127.0.0.1:4433"}
+	h := &launchdHost{w: w, uid: 501, session: "501", connect: func([]jobs.Target) (jobs.Engine, func(), error) { return mem, func() {}, nil }}
+	w.host = h
+	check(t, durable.MkdirAll(filepath.Join(w.o.root, "etc"), 0o755))
+	return h, mem
+}
+
+// Rule: on a Mac the demonstration's jobs have names that nobody else has, are below
+// its own root, and are its user's.
+func TestDemoJobs(t *testing.T) {
+	h, _ := demo(t)
+	must(h.open())(t)
+	suffix, root := h.suffix(), h.w.o.root
+	if !strings.HasPrefix(suffix, ".demo.") || len(suffix) > 20 {
+		t.Errorf("the suffix is %q", suffix)
+	}
+	for _, label := range demoLabels() {
+		data := must(os.ReadFile(h.plist(label)))(t)
+		if strings.Contains(string(data), launchd.Prefix) || !strings.Contains(string(data), root) {
+			t.Errorf("%s names the product's own place", label)
+		}
+		spec := must(jobs.ParseSpec(label, data))(t)
+		if spec.Label != label+suffix || spec.UserName != "" {
+			t.Errorf("%s has the label %q, and is %q's", label, spec.Label, spec.UserName)
+		}
+		for _, name := range spec.MachServices {
+			if name != launchd.NetChildService+suffix && name != launchd.CheckInService+suffix {
+				t.Errorf("%s has the service %q", label, name)
+			}
+		}
+		if env := spec.Environment; env[launchd.RootVariable] != root || env[program.NamesVariable] != suffix {
+			t.Errorf("%s is told %v", label, env)
+		}
+		if label == launchd.NetChild && (len(spec.Sockets) != 1 || spec.Sockets[0].ServiceName != "4433") {
+			t.Errorf("the viewer is at %+v", spec.Sockets)
+		}
+		if label == launchd.GUIAgent && spec.Environment["PORTWARD_SOURCE"] != "testcard" {
+			t.Errorf("the agent shows something else: %v", spec.Environment)
+		}
+	}
+	other, _ := demo(t)
+	if other.suffix() == suffix {
+		t.Error("two roots, one name")
+	}
+}
+
+// Rule: its programs are signed, and each is told by what it knows the others.
+func TestDemoSettles(t *testing.T) {
+	h, _ := demo(t)
+	from := map[string]string{}
+	for _, name := range programs {
+		from[name] = tinyFat(t)
+	}
+	root := h.w.o.root
+	check(t, installWhole(root, from, launchd.Files(), func(string, ...any) {}, h.settle))
+	dir := program.BundleDir(root)
+	ask := checking{}
+	ask.AllowAdHoc = true
+	v := must(ask.verify(dir))(t)
+	var peers map[string]string
+	check(t, json.Unmarshal(must(os.ReadFile(program.PeersPath(root)))(t), &peers))
+	for _, p := range v.Programs {
+		if !strings.Contains(peers[p.Identifier], p.CDHash) {
+			t.Errorf("%s for %s is a stranger", p.Identifier, p.CPU)
+		}
+	}
+	data := must(must(bundle.ReadSeal(dir))(t).Bytes())(t)
+	if targets := must(os.ReadFile(filepath.Join(bundle.Layout(dir).Tuf(), "targets.json")))(t); !strings.Contains(string(targets), hashOf(data)) {
+		t.Error("what is vouched for is another seal")
+	}
+}
+
+// Rule: the demonstration leaves no job behind, not even one whose `up` was killed,
+// and one that stays does not save the others.
+func TestDemoLeavesNothing(t *testing.T) {
+	ctx := context.Background()
+	h, mem := demo(t)
+	load := func(e engine) {
+		check(t, e.Bootstrap(ctx, jobs.System, h.plist(launchd.Supervisor)))
+		mem.files[h.target(launchd.NetChild)] = "x" // as the supervisor does
+		mem.files[h.target(launchd.GUIAgent)] = "x"
+		mem.files["system/dev.portward.netchild"] = "installed"
+	}
+	e := must(h.open())(t)
+	load(e)
+	check(t, e.Close(ctx))
+	e = must(h.open())(t)
+	load(e) // and is killed
+	check(t, h.sweep(ctx))
+	if len(mem.files) != 1 {
+		t.Errorf("left: %v", mem.files)
+	}
+	load(must(h.open())(t))
+	mem.refuse[h.target(launchd.Supervisor)] = jobs.ErrBusy
+	if err := h.sweep(ctx); !errors.Is(err, jobs.ErrBusy) || len(mem.files) != 2 {
+		t.Errorf("%v, left %v", err, mem.files)
+	}
+}
+
+// Rule: what a Mac's demonstration cannot do is told before anything is made.
+func TestDemoRefuses(t *testing.T) {
+	for name, change := range map[string]func(*launchdHost){
+		"root":   func(h *launchdHost) { h.uid = 0 },
+		"--repo": func(h *launchdHost) { h.w.o.repo = "https://x.test" },
+		"x11":    func(h *launchdHost) { h.w.o.source = "x11" },
+	} {
+		h, _ := demo(t)
+		change(h)
+		err := h.sweep(context.Background())
+		if bad := (badValue{}); !errors.As(err, &bad) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

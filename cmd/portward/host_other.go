@@ -1,0 +1,5 @@
+//go:build !darwin
+
+package main
+
+func newHost(w *world) host { return embeddedHost{w} }

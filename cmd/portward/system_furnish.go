@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"portward/internal/bundle"
+	"portward/internal/config"
+	"portward/internal/durable"
+	"portward/internal/program"
+	"portward/launchd"
+)
+
+// put brings the staged bundle and all that it needs to their places.
+func (s *system) put(ctx context.Context, o installing, dir string, v *verified) error {
+	live := program.BundleDir(s.root())
+	installed, err := bundle.ReadSeal(live)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return fmt.Errorf("%w\nhint: portward uninstall first", err)
+	case installed.Hash() != v.Hash:
+		return fmt.Errorf("%s is installed, and it takes releases by itself\nhint: for another one, portward uninstall first: configuration and state stay", installed.Version)
+	}
+	who, err := s.accounts.ensure(ctx)
+	if err != nil {
+		return fmt.Errorf("the system's accounts: %w", err)
+	}
+	if err := s.furnish(who, o, v); err != nil {
+		return err
+	}
+	if installed == nil {
+		if err := durable.Rename(dir, live); err != nil {
+			return err
+		}
+	}
+	return s.plists(o, live)
+}
+
+// furnish makes what the programs expect under the root, where there are no sockets:
+// services are launchd's, and so are logs, which it opens for each job.
+func (s *system) furnish(who accounts, o installing, v *verified) error {
+	root := s.root()
+	for _, d := range []struct {
+		path string
+		mode fs.FileMode
+		uid  uint32
+	}{
+		{root, 0o755, 0},
+		{filepath.Join(root, "etc"), 0o755, 0},
+		{filepath.Join(root, "status"), 0o755, 0},
+		{filepath.Join(root, "log"), 0o755, 0},
+		{program.EvidenceDir(root), 0o700, 0},
+		{program.UpdateDir(root), 0o700, 0},
+		{program.RequestDir(root), 0o700, 0},
+		{program.FetchDir(root), 0o700, who.fetch},
+		{filepath.Dir(program.StateDir(root)), 0o711, 0},
+		{program.StateDir(root), 0o700, who.netchild},
+	} {
+		if err := makeDir(d.path, d.mode, d.uid); err != nil {
+			return err
+		}
+	}
+	if err := s.configure(who, o); err != nil {
+		return err
+	}
+	return s.introduce(v)
+}
+
+// configure writes the configuration, and leaves in it what nobody asked to change.
+func (s *system) configure(who accounts, o installing) error {
+	cfg, err := config.Load(s.root())
+	if err != nil {
+		return err
+	}
+	cfg.Update.FetchUID, cfg.Update.ProbeUID = who.fetch, who.probe
+	if o.repo != "" {
+		cfg.Update.Repo = o.repo
+	}
+	if o.channel != "" {
+		cfg.Update.Channel = o.channel
+	}
+	data, err := cfg.Marshal()
+	if err != nil {
+		return err
+	}
+	path := config.Path(s.root())
+	if err := durable.Write(path, data, 0o640); err != nil { // a proxy's password may be in it
+		return err
+	}
+	if os.Geteuid() == 0 {
+		return os.Chown(path, 0, int(who.fetch))
+	}
+	return nil
+}
+
+// introduce tells programs that nobody signed by what they know each other. Those of
+// a team know each other by that.
+func (s *system) introduce(v *verified) error {
+	path := program.PeersPath(s.root())
+	peers := peersOf(v)
+	if len(peers) == 0 {
+		if err := durable.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	data, err := json.MarshalIndent(peers, "", "  ")
+	if err != nil {
+		return err
+	}
+	return durable.Write(path, append(data, '\n'), 0o644)
+}
+
+// peersOf answers the requirements of programs that have no team, by identifier:
+// one of their hashes, of which each processor's program has one.
+func peersOf(v *verified) map[string]string {
+	hashes := map[string][]string{}
+	for _, p := range v.Programs {
+		if p.Team == "" {
+			hashes[p.Identifier] = append(hashes[p.Identifier], fmt.Sprintf("cdhash H\"%s\"", p.CDHash))
+		}
+	}
+	peers := map[string]string{}
+	for id, h := range hashes {
+		peers[id] = strings.Join(h, " or ")
+	}
+	return peers
+}
+
+// plists puts the files of the jobs to where launchd finds them when the machine
+// starts. Not netchild's and not the rescue's: the supervisor loads them from the
+// bundle, each when it is time.
+func (s *system) plists(o installing, live string) error {
+	l := bundle.Layout(live)
+	for from, to := range map[string]string{
+		filepath.Join(l.LaunchDaemons(), launchd.Supervisor+".plist"): s.daemon(launchd.Supervisor),
+		filepath.Join(l.LaunchAgents(), launchd.GUIAgent+".plist"):    s.agent(launchd.GUIAgent),
+	} {
+		data, err := os.ReadFile(from)
+		if err == nil {
+			err = writeNew(to, data)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	to := s.agent(launchd.LoginAgent)
+	if !o.loginWindow {
+		return removeIfThere(to)
+	}
+	data, err := fs.ReadFile(launchd.Optional(), "LaunchAgents/"+launchd.LoginAgent+".plist")
+	if err != nil {
+		return err
+	}
+	s.say("At the login window the agent runs from the next start of this Mac.")
+	return writeNew(to, data)
+}
+
+// writeNew leaves a file alone that is as it should be: macOS tells people of new
+// ones.
+func writeNew(path string, data []byte) error {
+	if was, err := os.ReadFile(path); err == nil && bytes.Equal(was, data) {
+		return nil
+	}
+	if err := durable.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return durable.Write(path, data, 0o644)
+}
+
+func removeIfThere(path string) error {
+	if err := durable.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

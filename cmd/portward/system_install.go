@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"portward/internal/bundle"
+	"portward/internal/bundle/signature"
+	"portward/internal/durable"
+	"portward/internal/program"
+	"portward/internal/update/tufrepo"
+)
+
+// stagingName is below the root, where nobody else may write.
+const stagingName = "install"
+
+// install does everything that can fail before the bundle is in its place: it
+// copies the bundle, so that nobody else owns the bytes, and looks at the copy.
+func (s *system) install(ctx context.Context, o installing) error {
+	if err := durable.MkdirAll(s.root(), 0o755); err != nil {
+		return err
+	}
+	staging := filepath.Join(s.root(), stagingName)
+	if err := durable.RemoveAll(staging); err != nil { // of one that was interrupted
+		return err
+	}
+	dir := filepath.Join(staging, bundle.Name)
+	v, err := stage(o, dir)
+	if err == nil {
+		err = s.put(ctx, o, dir, v)
+	}
+	if err := errors.Join(err, durable.RemoveAll(staging)); err != nil {
+		return err
+	}
+	s.say("installed %s in %s", v.Version, s.root())
+	return s.load(ctx)
+}
+
+// stage copies the bundle to dir and has it vouched for.
+func stage(o installing, dir string) (*verified, error) {
+	seal, err := bundle.ReadSeal(o.bundle)
+	if err != nil {
+		return nil, err
+	}
+	if err := durable.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return nil, err
+	}
+	if err := copySealed(o.bundle, dir, seal); err != nil {
+		return nil, err
+	}
+	if err := vouchFor(o, dir, seal); err != nil {
+		return nil, err
+	}
+	c := checking{Options: signature.Options{AllowAdHoc: o.adHoc}}
+	v, err := c.verify(dir)
+	if err == nil && !v.Signed {
+		err = fmt.Errorf("%s: its programs are not for Macs", o.bundle)
+	}
+	return v, err
+}
+
+// copySealed copies what the seal lists and nothing else. Whether that is what the
+// seal says is seen in the copy, which nobody else can change.
+func copySealed(from, to string, seal *bundle.Seal) error {
+	root, err := os.OpenRoot(from)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := durable.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	for _, e := range seal.Entries {
+		path := filepath.Join(to, filepath.FromSlash(e.Path))
+		if e.Type == bundle.Dir {
+			err = durable.MkdirAll(path, 0o755)
+		} else {
+			err = copyOne(root, e, path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	data, err := seal.Bytes()
+	if err != nil {
+		return err
+	}
+	return durable.Write(bundle.Layout(to).Seal(), data, 0o644)
+}
+
+func copyOne(root *os.Root, e bundle.Entry, to string) error {
+	f, err := root.OpenFile(e.Path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return durable.WriteFrom(to, io.LimitReader(f, e.Size+1), e.FileMode()) // one more, so that it does not fit the seal
+}
+
+// vouchFor lays beside the bundle who vouches for it: the keys of the repository for
+// a seed, which is all that one believes; what came with the bundle; or, for one
+// that never gets another release, keys that nobody keeps.
+func vouchFor(o installing, dir string, seal *bundle.Seal) error {
+	files := map[string][]byte{}
+	for _, name := range []string{"root.json", "targets.json"} {
+		data, err := os.ReadFile(filepath.Join(bundle.Layout(o.bundle).Tuf(), name))
+		if err == nil {
+			files[name] = data
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	switch {
+	case o.trust != "":
+		root, err := os.ReadFile(o.trust)
+		if err != nil {
+			return err
+		}
+		if err := checkRoot(root); err != nil {
+			return fmt.Errorf("--trust: %w\nhint: it names a repository's metadata/1.root.json", err)
+		}
+		files["root.json"] = root
+		if files["targets.json"] == nil && seal.Has("netchild") {
+			return fmt.Errorf("%s: nobody of that repository vouches for it\nhint: install a seed, made by portward pack --seed", o.bundle)
+		}
+	case files["root.json"] == nil && !seal.Has("netchild"):
+		return fmt.Errorf("%s is a seed, which fetches the rest\nhint: --repo URL --trust FILE say from where", o.bundle)
+	case files["root.json"] == nil:
+		var err error
+		if files, err = throwAway(seal); err != nil {
+			return err
+		}
+	}
+	return vouch(dir, files)
+}
+
+func checkRoot(root []byte) error {
+	scratch, err := os.MkdirTemp("", "portward-trust-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	_, err = tufrepo.OpenAny(filepath.Join(scratch, "trust"), program.Built(), root)
+	return err
+}
+
+// throwAway answers metadata for the seal, signed by keys that nobody keeps.
+func throwAway(seal *bundle.Seal) (map[string][]byte, error) {
+	minted, err := tufrepo.ThrowAway(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	data, err := seal.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	root, targets, err := minted.Vouch(data)
+	return map[string][]byte{"root.json": root, "targets.json": targets}, err
+}

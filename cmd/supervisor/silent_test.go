@@ -1,0 +1,259 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"portward/internal/config"
+	"portward/internal/evidence"
+	"portward/internal/jobs"
+	"portward/internal/program"
+	"portward/internal/status"
+	"portward/internal/watchdog"
+	"portward/internal/wire"
+	"portward/internal/xpcpeer"
+)
+
+// A silentEngine tells what launchd does: which process there is, how the last
+// one ended if that was badly, and no life.
+type silentEngine struct {
+	jobs.Engine
+	mu    sync.Mutex
+	state jobs.State
+	err   error
+}
+
+func (e *silentEngine) State(context.Context, jobs.Target) (jobs.State, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.state, e.err
+}
+
+func (e *silentEngine) Hold(context.Context, jobs.Target, time.Time) error { return nil }
+
+func (e *silentEngine) is(pid int, last *jobs.Exit) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.state.PID, e.state.Last = pid, last
+}
+
+// silent answers a supervisor over such an engine, its dog running, that waits
+// for beats.
+func silent(t *testing.T, e *silentEngine, edit func(*config.Config)) *supervisor {
+	t.Helper()
+	before := goleak.IgnoreCurrent()
+	root := t.TempDir()
+	store, err := evidence.Open(program.EvidenceDir(root), evidence.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Dir(program.StatusPath(root)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := &supervisor{
+		p: &program.Program{Root: root, Build: "test"}, cfg: config.Default(), engine: e, store: store,
+		log: t.Logf, lives: map[watchdog.Life]*watched{}, beats: true,
+	}
+	if edit != nil {
+		edit(&s.cfg)
+	}
+	s.public = true
+	ctx, cancel := context.WithCancel(context.Background())
+	s.dog = watchdog.New(s.patience(), s.env(ctx))
+	done := make(chan struct{})
+	go func() { s.dog.Run(ctx); close(done) }()
+	t.Cleanup(func() { cancel(); <-done; goleak.VerifyNone(t, before) })
+	return s
+}
+
+// until polls the dog.
+func until(t *testing.T, s *supervisor, what string, ok func(watchdog.Status) bool) watchdog.Status {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		st, err := s.dog.Status(ctx)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if ok(st) {
+			return st
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// Rule: lives are numbered above the highest that is told; a process that checks
+// in again has its number, whether it was told or not.
+func TestNumber(t *testing.T) {
+	s := &supervisor{}
+	for i, c := range []struct {
+		pid        int
+		told, want watchdog.Life
+	}{
+		{10, 0, 1}, {10, 0, 1}, {10, 1, 1}, {11, 0, 2}, {11, 2, 2},
+		{12, 40, 40}, // of our predecessor's
+		{12, 0, 40}, {13, 0, 41}, {14, 0, 42},
+		{14, 1<<64 - 1, 42}, {15, 1<<64 - 1, 43}, // a liar's
+	} {
+		if got := s.number(c.pid, c.told); got != c.want {
+			t.Errorf("%d: life %d, want %d", i, got, c.want)
+		}
+	}
+}
+
+// Rule: where no kernel watches, a life is told its number and asked for beats,
+// and its end is learnt from its connection and from who runs afterwards.
+func TestSilentEngine(t *testing.T) {
+	e := &silentEngine{state: jobs.State{Target: netchild, Status: jobs.Running, PID: os.Getpid()}}
+	s := silent(t, e, func(c *config.Config) { c.HangLimit = config.Duration(time.Hour) })
+	tr := xpcpeer.Mem()
+	yes := func(*xpcpeer.Evidence) error { return nil }
+	l, err := xpcpeer.Listen(tr, "door", xpcpeer.Config{Policy: yes, Accept: func(*xpcpeer.Conn) (xpcpeer.Events, error) {
+		return xpcpeer.Events{Message: s.message, Invalid: s.gone}, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	in := wire.CheckIn{Build: "x", Min: wire.VersionMin, Max: wire.VersionMax}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var conns []*xpcpeer.Conn
+	for range 2 { // once more, as one whose answer came too late
+		c := xpcpeer.Dial(tr, "door", xpcpeer.Config{Policy: yes})
+		t.Cleanup(func() { c.Close(); <-c.Done() })
+		conns = append(conns, c)
+		d, err := c.Call(ctx, in.Dict())
+		if err != nil {
+			t.Fatal(err)
+		}
+		life, _ := wire.Get[uint64](d, "life")
+		terms, err := wire.ParseTerms(d)
+		if err != nil || life != 1 || terms.Page.Object != nil || terms.Stacks.Object != nil || terms.HangLimit != time.Hour {
+			t.Fatalf("life %d, terms %+v, %v", life, terms, err)
+		}
+		if err := c.Send(ctx, wire.Beat{}.Dict()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if st := until(t, s, "up", func(st watchdog.Status) bool { return st.State == watchdog.Up }); st.Life != 1 || st.Restarts != 0 {
+		t.Errorf("status %+v", st)
+	}
+	if st, err := status.Read(program.StatusPath(s.p.Root)); err != nil || st.NetChild.PID != os.Getpid() {
+		t.Errorf("published %+v, %v", st.NetChild, err)
+	}
+	e.is(0, &jobs.Exit{Code: 3})
+	for _, c := range conns {
+		c.Close()
+		<-c.Done()
+	}
+	st := until(t, s, "down", func(st watchdog.Status) bool { return st.State == watchdog.Down })
+	if st.Last.Class != watchdog.Crash || st.Last.Text != "exit status 3" || st.Last.Life != 1 {
+		t.Errorf("verdict %+v", st.Last)
+	}
+}
+
+// Rule: a life that does not beat is asked for its last words first, and killed
+// when it has none, or does not end of them.
+func TestSilentHang(t *testing.T) {
+	for name, script := range map[string]string{
+		"it speaks":      `trap 'echo words; exit 2' QUIT; echo ready; while :; do sleep 0.01; done`,
+		"it is stubborn": `trap '' QUIT; echo ready; while :; do sleep 0.01; done`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			child := exec.Command("/bin/sh", "-c", script)
+			out, err := child.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := child.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ready := make([]byte, len("ready\n"))
+			if _, err := out.Read(ready); err != nil {
+				t.Fatal(err)
+			}
+			e := &silentEngine{state: jobs.State{Target: netchild, Status: jobs.Running, PID: child.Process.Pid}}
+			s := silent(t, e, func(c *config.Config) {
+				c.HangLimit, c.HangGrace = config.Duration(100*time.Millisecond), config.Duration(300*time.Millisecond)
+			})
+			life := s.number(child.Process.Pid, 0)
+			if err := s.dog.CheckedIn(life); err != nil {
+				t.Fatal(err)
+			}
+			var words bytes.Buffer
+			words.ReadFrom(out)
+			child.Wait()
+			e.is(0, nil)
+			s.miss(life, child.Process.Pid)
+			st := until(t, s, "the verdict", func(st watchdog.Status) bool { return st.Last.Life == life })
+			if st.Last.Class != watchdog.Deadlock || !strings.Contains(st.Last.Text, "no beat") {
+				t.Errorf("verdict %+v", st.Last)
+			}
+			if how := child.ProcessState.Sys().(syscall.WaitStatus); name == "it speaks" {
+				if words.String() != "words\n" || how.ExitStatus() != 2 {
+					t.Errorf("%q, status %#x", words.String(), how)
+				}
+			} else if how.Signal() != syscall.SIGKILL {
+				t.Errorf("status %#x", how)
+			}
+		})
+	}
+}
+
+// Rule: what beats lives, and is killed as soon as it has not for too long.
+func TestSilentBeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &silentEngine{} // with no process to kill
+		s := silent(t, e, nil)
+		if err := s.dog.CheckedIn(s.number(7, 0)); err != nil {
+			t.Fatal(err)
+		}
+		limit := time.Duration(s.cfg.HangLimit)
+		for range 100 {
+			time.Sleep(limit - time.Millisecond)
+			s.dog.Beat(1)
+		}
+		if st := until(t, s, "an answer", func(watchdog.Status) bool { return true }); st.State != watchdog.Up || st.Last.Life != 0 {
+			t.Errorf("status %+v", st)
+		}
+		time.Sleep(limit + time.Millisecond)
+		if st := until(t, s, "an answer", func(watchdog.Status) bool { return true }); st.State != watchdog.Dying {
+			t.Errorf("status %+v", st)
+		}
+	})
+}
+
+// Rule: nobody is killed whose pid is another life's.
+func TestSilentKillsNoStranger(t *testing.T) {
+	child := exec.Command("/bin/sleep", "600")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { child.Process.Kill(); child.Wait() }()
+	e := &silentEngine{state: jobs.State{Target: netchild, PID: child.Process.Pid}}
+	s := &supervisor{engine: e, log: t.Logf, beats: true}
+	s.number(child.Process.Pid+1, 0)
+	if err := s.kill(1); err != nil || s.struck != 0 {
+		t.Errorf("the life before: %v", err)
+	}
+	s.number(child.Process.Pid, 0)
+	if err := s.kill(1); err != nil || s.struck != 0 {
+		t.Errorf("an earlier number: %v", err)
+	}
+	if err := s.kill(2); err != nil || s.struck != 2 {
+		t.Errorf("the life itself: %v", err)
+	}
+}

@@ -1,0 +1,3 @@
+package bundle
+
+func hostPlatform() string { return Universal }

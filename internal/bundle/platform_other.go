@@ -1,0 +1,7 @@
+//go:build !darwin
+
+package bundle
+
+import "runtime"
+
+func hostPlatform() string { return runtime.GOOS + "-" + runtime.GOARCH }
