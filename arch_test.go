@@ -78,14 +78,14 @@ var rooms = map[string]room{
 
 	"internal/config":  {[]string{"internal/durable"}, nil, "values from a file, not their use"},
 	"internal/fault":   {alone, nil, "failing on request needs no room, and no room needs it"},
-	"internal/program": {[]string{"internal/bundle", "internal/bundle/requirement", "internal/jobs", "internal/macos", "internal/wire", "internal/xpcpeer", "launchd"}, []string{"internal/surface", "internal/watchdog", "net/http"}, "what all programs do at start, so it drags nothing into the supervisor"},
+	"internal/program": {[]string{"internal/bundle", "internal/bundle/requirement", "internal/durable", "internal/jobs", "internal/macos", "internal/wire", "internal/xpcpeer", "launchd"}, []string{"internal/surface", "internal/watchdog", "net/http"}, "what all programs do at start, so it drags nothing into the supervisor"},
 	"launchd":          {alone, nil, "files and names"},
 	"internal/request": {[]string{"internal/durable"}, []string{"net/http", "internal/update", "internal/status"}, "a request is laid and taken here, never judged"},
 
 	"internal/update":         {[]string{"internal/bundle", "internal/durable", "internal/macos", "internal/status", "internal/update/pipe"}, []string{"net", "os/exec", "internal/update/tufrepo", "internal/watchdog", "internal/jobs"}, "rules, a journal and one exchange; no network, no process, no form of metadata"},
 	"internal/update/pipe":    {alone, []string{"net", "os/exec"}, "the words between root and its fetcher, and no belief in them"},
 	"internal/update/tufrepo": {[]string{"internal/durable", "internal/update/pipe"}, []string{"net/http", "crypto/tls", "os/exec"}, "bytes and a time in, an error out; root links it"},
-	"internal/update/fetch":   {[]string{"internal/update/pipe", "internal/update/delta"}, []string{"internal/durable", "internal/bundle", "internal/update/tufrepo"}, "it downloads and decodes, and nobody believes it"},
+	"internal/update/fetch":   {[]string{"internal/linux", "internal/update/pipe", "internal/update/delta"}, []string{"internal/durable", "internal/bundle", "internal/update/tufrepo"}, "it downloads and decodes, and nobody believes it"},
 	"internal/update/delta":   {alone, []string{"net", "os/exec"}, "old bytes and a patch in, new bytes out"},
 	"internal/update/publish": {[]string{"internal/bundle", "internal/bundle/signature", "internal/durable", "internal/update", "internal/update/delta", "internal/update/fetch", "internal/update/pipe", "internal/update/tufrepo"}, []string{"internal/jobs", "internal/watchdog"}, "the publisher's side, which no machine of a user runs"},
 

@@ -72,7 +72,7 @@ func (s *supervisor) witness(life watchdog.Life, d watchdog.Death) watchdog.Evid
 	}
 	s.mu.Unlock()
 	ev := watchdog.Evidence{Class: d.Class, Text: d.Text}
-	var page string
+	page := "no page of its progress: its last words, if it had any, are in its job's standard error\n"
 	var stacks []byte
 	defer w.close()
 	if w != nil && w.page != nil {

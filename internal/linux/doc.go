@@ -1,5 +1,6 @@
 // Package linux knows the few Linux facts that neither the standard library
-// nor x/sys offers: per-process timers and 64-bit words over a mapping. It must
+// nor x/sys offers: per-process timers, 64-bit words over a mapping, and a process
+// that has no children. It must
 // never know what they are for.
 //
 // It is the Linux twin of internal/macos: the only room here with unsafe code,

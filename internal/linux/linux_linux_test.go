@@ -3,7 +3,11 @@ package linux
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"os/signal"
+	"runtime"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -71,4 +75,42 @@ func TestWords(t *testing.T) {
 	if Words(mem[:7]) != nil || Words(nil) != nil {
 		t.Error("words in less than one")
 	}
+}
+
+// Rule: after NoChildren this process makes threads and no processes, in whatever
+// way it tries. The test's program tries it in a process of its own.
+func TestNoChildren(t *testing.T) {
+	if os.Getenv("PORTWARD_LINUX_ALONE") == "" {
+		cmd := exec.Command(os.Args[0], "-test.run", "^TestNoChildren$", "-test.v")
+		cmd.Env = append(os.Environ(), "PORTWARD_LINUX_ALONE=1")
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestNoChildren") {
+			t.Errorf("%v:\n%s", err, out)
+		}
+		return
+	}
+	for range 2 { // the second filter changes nothing
+		if err := NoChildren(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := syscall.ForkExec("/bin/true", []string{"true"}, nil); !errors.Is(err, unix.EPERM) {
+		t.Errorf("fork and exec: %v", err)
+	}
+	for name, call := range map[string]uintptr{"clone": unix.SYS_CLONE, "clone3": unix.SYS_CLONE3} {
+		want := map[string]error{"clone": unix.EPERM, "clone3": unix.ENOSYS}[name]
+		if pid, _, errno := syscall.RawSyscall(call, uintptr(unix.SIGCHLD), 0, 0); errno != want {
+			if pid == 0 && errno == 0 {
+				os.Exit(1) // a child that must not be
+			}
+			t.Errorf("%s: %v, want %v", name, errno, want)
+		}
+	}
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() {
+			runtime.LockOSThread() // and end the thread with the goroutine
+			unix.Nanosleep(&unix.Timespec{Nsec: 20_000_000}, nil)
+		})
+	}
+	all.Wait()
 }

@@ -1,16 +1,18 @@
 package fetch
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	"github.com/landlock-lsm/go-landlock/landlock/syscall"
 	"golang.org/x/sys/unix"
+
+	"portward/internal/linux"
 )
 
 // What is read is read, never run.
@@ -30,8 +32,6 @@ const (
 	// moreMemory is what may be allocated on top of what is: two contents and a
 	// window of the largest that can be patched.
 	moreMemory = 2 << 30
-	// threads is several times what this process ever has in the kernel at once.
-	threads = 24
 	// fullLandlock is the version that knows all that confine wants.
 	fullLandlock = 6
 )
@@ -40,12 +40,16 @@ const (
 // its cache and what it must read, running programs, listening, signals to
 // others, children, privileges, and more memory or descriptors than it can use.
 // What the kernel does not know is left out, and said; that it does not see
-// multipath TCP, which can still listen, is not. Only root could have children
-// yet.
+// multipath TCP, which can still listen, is not.
 func confine(cfg Config, log func(string, ...any)) error {
-	startThreads()
+	runtime.GOMAXPROCS(2) // a fetcher has time
 	if err := limit(); err != nil {
 		return err
+	}
+	if err := linux.NoChildren(); errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) {
+		log("this kernel has no filters for system calls: children stay possible")
+	} else if err != nil {
+		return fmt.Errorf("no children: %w", err)
 	}
 	abi, err := syscall.LandlockGetABIVersion()
 	if err != nil || abi < fullLandlock {
@@ -73,24 +77,6 @@ func readable(cfg Config) []string {
 	return list
 }
 
-// startThreads has all threads start that there will be: to the kernel they are
-// processes, of which there can be no more afterwards. Go keeps those that have
-// nothing to do.
-func startThreads() {
-	runtime.GOMAXPROCS(2)
-	var here, all sync.WaitGroup
-	here.Add(threads)
-	for range threads {
-		all.Go(func() {
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
-			here.Done()
-			here.Wait()
-		})
-	}
-	all.Wait()
-}
-
 func limit() error {
 	data, err := dataSize()
 	if err != nil {
@@ -100,7 +86,6 @@ func limit() error {
 		which int
 		most  uint64
 	}{
-		{unix.RLIMIT_NPROC, 0},
 		{unix.RLIMIT_NOFILE, 64},
 		{unix.RLIMIT_CORE, 0},
 		{unix.RLIMIT_FSIZE, maxSize},
