@@ -32,8 +32,9 @@ type agent struct {
 	linking sync.Mutex
 	linked  bool // netchild has the swap chain
 
-	mu     sync.Mutex
-	source capture.Source // what is captured now, nil between two
+	mu      sync.Mutex
+	source  capture.Source // what is captured now, nil between two
+	display error          // why there is none, nil while there is one
 }
 
 // mayCall is the policy of the agent's endpoint: the user's own programs of

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"portward/internal/capture"
 	"portward/internal/program"
 )
 
@@ -80,6 +82,12 @@ func TestUnknownSource(t *testing.T) {
 		src.Close()
 		t.Error("television was opened")
 	}
+	t.Setenv("PORTWARD_SOURCE", "screen")
+	if src, err := (&agent{p: &program.Program{}}).openSource(t.Context()); err == nil {
+		src.Close() // on a Mac
+	} else if src != nil {
+		t.Errorf("both %v and a source", err)
+	}
 	t.Setenv("PORTWARD_SOURCE", "testcard")
 	src, err := (&agent{p: &program.Program{}}).openSource(t.Context())
 	if err != nil {
@@ -88,16 +96,77 @@ func TestUnknownSource(t *testing.T) {
 	src.Close()
 }
 
+// Rule: an agent that may not record the screen says so once, and in its menu, asks
+// nobody again, and ends after a while for another one; or at once when it is told.
+func TestBarred(t *testing.T) {
+	for _, told := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			opened, said := 0, 0
+			a := &agent{p: &program.Program{Root: t.TempDir()}, log: func(string, ...any) { said++ }}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			ended := make(chan int)
+			go func() {
+				code, err := a.stream(ctx, func(context.Context) (capture.Source, error) {
+					opened++
+					return nil, fmt.Errorf("screen: %w: allow it", capture.ErrPermission)
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				ended <- code
+			}()
+			time.Sleep(barredFor - 1)
+			if f := a.scene().face(); f.title != markPaused || f.lines[0] != "Paused: not allowed to record the screen" {
+				t.Errorf("%+v", f)
+			}
+			want := program.ExitAgain
+			if told {
+				cancel()
+				want = program.ExitOK
+			}
+			if code := <-ended; code != want || opened != 1 || said != 1 {
+				t.Errorf("exit %d, want %d; opened %d times, said %d times", code, want, opened, said)
+			}
+		})
+	}
+}
+
+// Rule: a display that cannot be had for another reason is asked for again, and
+// the menu does not say that it is forbidden; nor of one that was had in the end.
+func TestDisplayComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &agent{p: &program.Program{Root: t.TempDir()}, log: func(string, ...any) {}}
+		a.displays(capture.ErrPermission)
+		ctx, cancel := context.WithCancel(t.Context())
+		opened := 0
+		code, err := a.stream(ctx, func(context.Context) (capture.Source, error) {
+			if opened++; opened == 5 {
+				cancel()
+			}
+			return nil, capture.ErrGone
+		})
+		if code != program.ExitOK || err != nil || opened != 5 {
+			t.Errorf("exit %d, %v, opened %d times", code, err, opened)
+		}
+		if s := a.scene(); s.barred {
+			t.Errorf("%+v", s.face())
+		}
+	})
+}
+
 // Rule: where auto has shown an X display, it waits for it to come back and
 // shows nothing else instead.
 func TestAutoStays(t *testing.T) {
 	t.Setenv("PORTWARD_SOURCE", "auto")
 	t.Setenv("DISPLAY", ":65000")
 	src, err := (&agent{p: &program.Program{}}).openSource(t.Context())
-	if err != nil {
+	switch {
+	case err == nil:
+		src.Close()
+	case !errors.Is(err, capture.ErrPermission) && !errors.Is(err, capture.ErrGone): // a Mac's screen
 		t.Fatal(err)
 	}
-	src.Close()
 	if src, err := (&agent{p: &program.Program{}, sawX11: true}).openSource(t.Context()); err == nil {
 		src.Close()
 		t.Error("something else was shown")

@@ -118,5 +118,5 @@ func (a *agent) serve(ctx context.Context) (int, error) {
 	})
 	go loop.run(ctx, selfLimit/4, timer)
 	a.loop = loop
-	return a.stream(ctx)
+	return a.stream(ctx, a.openSource)
 }

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 	"unicode"
 
+	"portward/internal/capture"
 	"portward/internal/program"
 	"portward/internal/status"
 )
@@ -14,6 +16,7 @@ import (
 // built with cgo for macOS; everything but the showing is here.
 type scene struct {
 	linked bool           // netchild has this login's displays
+	barred bool           // the system lets nobody record them
 	told   bool           // there is a status
 	status status.Status  // what the supervisor tells everybody
 	zone   *time.Location // of this login
@@ -46,8 +49,11 @@ func (a *agent) scene() scene {
 	a.linking.Lock()
 	linked := a.linked
 	a.linking.Unlock()
+	a.mu.Lock()
+	barred := errors.Is(a.display, capture.ErrPermission)
+	a.mu.Unlock()
 	st, err := status.Read(program.StatusPath(a.p.Root))
-	return scene{linked: linked, told: err == nil, status: st, zone: time.Local}
+	return scene{linked: linked, barred: barred, told: err == nil, status: st, zone: time.Local}
 }
 
 // face is the scene, for people.
@@ -78,6 +84,8 @@ func (s scene) streaming() (mark, line string) {
 	switch {
 	case s.linked:
 		return markStreaming, "Streaming"
+	case s.barred:
+		return markPaused, "Paused: " + capture.ErrPermission.Error()
 	case !s.told:
 		return markPaused, "Paused: the supervisor does not run"
 	case p.State == status.NoPayload:

@@ -16,7 +16,7 @@ func told(linked bool, n status.NetChild, p status.Payload) scene {
 	return scene{linked: linked, told: true, status: status.Status{NetChild: n, Payload: p}, zone: time.UTC}
 }
 
-// Rule: the item tells streaming, paused, no payload yet and update waiting apart,
+// Rule: the item tells streaming, paused and why, no release yet and update waiting apart,
 // and never says paused while netchild has the displays.
 func TestMenuTells(t *testing.T) {
 	until := time.Date(2026, 11, 30, 15, 4, 0, 0, time.UTC)
@@ -44,10 +44,12 @@ func TestMenuTells(t *testing.T) {
 		"state to come":       {told(false, status.NetChild{State: "asleep"}, installed), "Pw ‖", []string{"Paused: netchild is asleep", "Version 1.1.0"}},
 		"damaged":             {told(false, up, status.Payload{State: status.Damaged}), "Pw ‖", []string{"Paused: what is installed is damaged"}},
 		"no status":           {scene{zone: time.UTC}, "Pw ‖", []string{"Paused: the supervisor does not run"}},
-		"no payload yet":      {told(false, down, fetching), "Pw …", []string{"No payload yet: downloading 3.1 of 12 MB"}},
-		"nobody fetches":      {told(false, down, status.Payload{State: status.NoPayload}), "Pw …", []string{"No payload, and nobody who fetches one"}},
+		"no release yet":      {told(false, down, fetching), "Pw …", []string{"No release yet: downloading 3.1 of 12 MB"}},
+		"nobody fetches":      {told(false, down, status.Payload{State: status.NoPayload}), "Pw …", []string{"No release, and nobody who fetches one"}},
 		"update waiting":      {told(true, up, waiting), "Pw ▶ ↑", []string{"Streaming", "Version 1.1.0", "Version 1.2.0 is waiting, until 15:04 at most: somebody is connected"}},
 		"paused, waiting":     {told(false, down, staged), "Pw ‖ ↑", []string{"Paused: nobody is watching", "Version 1.1.0", "Version 1.2.0 is waiting: not its turn"}},
+		"barred":              {scene{barred: true, told: true, status: status.Status{NetChild: up, Payload: waiting}, zone: time.UTC}, "Pw ‖ ↑", []string{"Paused: not allowed to record the screen", "Version 1.1.0", "Version 1.2.0 is waiting, until 15:04 at most: somebody is connected"}},
+		"barred, no status":   {scene{barred: true, zone: time.UTC}, "Pw ‖", []string{"Paused: not allowed to record the screen"}},
 		"on trial":            {told(true, up, trial), "Pw ▶", []string{"Streaming", "Version 1.1.0", "Version 1.2.0 is on trial"}},
 	} {
 		t.Run(name, func(t *testing.T) {

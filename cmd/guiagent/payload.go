@@ -37,7 +37,7 @@ func (a *agent) awaitPayload(ctx context.Context) bool {
 	for st := range news {
 		p := st.Payload
 		if p.State != status.NoPayload {
-			a.log("payload %s: %s", p.Version, p.State)
+			a.log("release %s: %s", p.Version, p.State)
 			return true
 		}
 		step := p.Phase != last.Phase || p.Error != last.Error || time.Since(at) >= progressEvery
@@ -53,15 +53,15 @@ func (a *agent) awaitPayload(ctx context.Context) bool {
 func lack(p status.Payload) string {
 	switch {
 	case p.Phase == "":
-		return "no payload, and nobody who fetches one"
+		return "no release, and nobody who fetches one"
 	case p.Progress != nil && p.Progress.Unit == "bytes":
-		return fmt.Sprintf("no payload yet: %s %s of %s MB", p.Phase, megabytes(p.Progress.Done), megabytes(p.Progress.Total))
+		return fmt.Sprintf("no release yet: %s %s of %s MB", p.Phase, megabytes(p.Progress.Done), megabytes(p.Progress.Total))
 	case p.Phase == status.Idle && p.Error != "":
-		return "no payload yet: " + p.Error
+		return "no release yet: " + p.Error
 	case p.Phase == status.Idle:
-		return "no payload yet"
+		return "no release yet"
 	}
-	return fmt.Sprintf("no payload yet: %s", p.Phase)
+	return fmt.Sprintf("no release yet: %s", p.Phase)
 }
 
 // megabytes has two digits at least: "3.1", "12".

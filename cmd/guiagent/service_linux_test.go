@@ -143,6 +143,40 @@ func showing(t *testing.T, a *agent) (stop func()) {
 	return func() { cancel(); <-done }
 }
 
+// A forbidden source is a test card that a person forbids after some frames.
+type forbidden struct {
+	capture.Source
+	left int
+}
+
+func (f *forbidden) Wait(ctx context.Context) error {
+	if f.left--; f.left < 0 {
+		return fmt.Errorf("%w: in the menu bar", capture.ErrPermission)
+	}
+	return f.Source.Wait(ctx)
+}
+
+// Rule: what is forbidden while it is shown ends the showing, and is no fault of
+// netchild's.
+func TestForbiddenMeanwhile(t *testing.T) {
+	a := newAgent(t)
+	(&service{t: t}).open(a)
+	src, err := capture.OpenTestcard(capture.Options{Session: a.p.Session})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	go a.loop.run(ctx, time.Second, nil)
+	if err := a.show(ctx, &forbidden{src, 3}); !errors.Is(err, capture.ErrPermission) {
+		t.Errorf("it ended by %v", err)
+	}
+	if a.linked {
+		t.Error("netchild has the displays")
+	}
+}
+
 // Rule: a probe succeeds once netchild has given a frame back, and not before.
 // It is called by nobody and asks for nothing.
 func TestProbe(t *testing.T) {
@@ -257,11 +291,11 @@ func TestNoPayloadYet(t *testing.T) {
 	a.log = lines.log
 	stop := showing(t, a)
 	defer stop()
-	await(t, "it says how far it is", func() bool { return lines.has("no payload yet: downloading 3.1 of 12 MB") })
+	await(t, "it says how far it is", func() bool { return lines.has("no release yet: downloading 3.1 of 12 MB") })
 	s := &service{t: t}
 	s.open(a) // there, but the status says otherwise yet
 	put(status.Payload{State: status.NoPayload, Phase: status.Staging})
-	await(t, "it says what comes next", func() bool { return lines.has("no payload yet: staging") })
+	await(t, "it says what comes next", func() bool { return lines.has("no release yet: staging") })
 	if hellos, _, _ := s.seen(); len(hellos) != 0 {
 		t.Errorf("it dialled: %v", hellos)
 	}
@@ -282,20 +316,20 @@ func TestNoStatus(t *testing.T) {
 	await(t, "frames come back", func() bool { return a.frames.Load() > 0 })
 }
 
-// Rule: what people read while there is no payload.
+// Rule: what people read while there is no release.
 func TestLack(t *testing.T) {
 	bytes := func(done, total int64) *status.Progress {
 		return &status.Progress{Done: done, Total: total, Unit: "bytes"}
 	}
 	for want, p := range map[string]status.Payload{
-		"no payload, and nobody who fetches one":     {},
-		"no payload yet":                             {Phase: status.Idle},
-		"no payload yet: offline":                    {Phase: status.Idle, Error: "offline"},
-		"no payload yet: checking":                   {Phase: status.Checking, Error: "offline"},
-		"no payload yet: downloading":                {Phase: status.Downloading},
-		"no payload yet: downloading 0 of 0.4 MB":    {Phase: status.Downloading, Progress: bytes(0, 400_000)},
-		"no payload yet: downloading 9.9 of 10 MB":   {Phase: status.Downloading, Progress: bytes(9_949_999, 9_950_000)},
-		"no payload yet: downloading 120 of 1234 MB": {Phase: status.Downloading, Progress: bytes(120_000_000, 1_234_000_000)},
+		"no release, and nobody who fetches one":     {},
+		"no release yet":                             {Phase: status.Idle},
+		"no release yet: offline":                    {Phase: status.Idle, Error: "offline"},
+		"no release yet: checking":                   {Phase: status.Checking, Error: "offline"},
+		"no release yet: downloading":                {Phase: status.Downloading},
+		"no release yet: downloading 0 of 0.4 MB":    {Phase: status.Downloading, Progress: bytes(0, 400_000)},
+		"no release yet: downloading 9.9 of 10 MB":   {Phase: status.Downloading, Progress: bytes(9_949_999, 9_950_000)},
+		"no release yet: downloading 120 of 1234 MB": {Phase: status.Downloading, Progress: bytes(120_000_000, 1_234_000_000)},
 	} {
 		if got := lack(p); got != want {
 			t.Errorf("%q, want %q", got, want)

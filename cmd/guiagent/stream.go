@@ -20,6 +20,11 @@ import (
 // was lost: a goodbye on it may be read later than the channel's end.
 const lostWithin = time.Second
 
+// barredFor is how long an agent that may not record the screen waits before it
+// ends, so that its job starts another one: what a person allows meanwhile is
+// often true for processes only that start afterwards.
+const barredFor = time.Minute
+
 // Why a stretch of streaming ended, where the next step differs.
 var (
 	errRelaunch = errors.New("netchild speaks no version of ours")
@@ -35,16 +40,18 @@ func newPatience() *backoff.ExponentialBackOff {
 	)
 }
 
-// stream shows displays to netchild until ctx ends, whatever dies meanwhile:
-// the display, its geometry, or netchild.
-func (a *agent) stream(ctx context.Context) (int, error) {
+// stream shows the displays that open answers to netchild until ctx ends,
+// whatever dies meanwhile: the display, its geometry, or netchild.
+func (a *agent) stream(ctx context.Context, open func(context.Context) (capture.Source, error)) (int, error) {
 	patience := newPatience()
 	for ctx.Err() == nil {
-		src, err := a.openSource(ctx)
+		src, err := open(ctx)
+		a.displays(err)
 		if err == nil {
 			patience.Reset()
 			err = a.show(ctx, src)
 			src.Close()
+			a.displays(err)
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -55,9 +62,28 @@ func (a *agent) stream(ctx context.Context) (int, error) {
 			continue
 		}
 		a.log("display: %v", err)
+		if errors.Is(err, capture.ErrPermission) {
+			return a.barred(ctx)
+		}
 		pause(ctx, patience.NextBackOff())
 	}
 	return program.ExitOK, nil
+}
+
+// displays notes what stands between the display and this agent: nil, nothing.
+func (a *agent) displays(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.display = err
+}
+
+// barred gives a person some time, and ends for the next agent.
+func (a *agent) barred(ctx context.Context) (int, error) {
+	pause(ctx, barredFor)
+	if ctx.Err() != nil {
+		return program.ExitOK, nil
+	}
+	return program.ExitAgain, nil // why was said
 }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -67,9 +93,10 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// openSource opens what this login shows: PORTWARD_SOURCE is testcard, x11 or,
-// by default, auto, which is X11 where DISPLAY answers, and then stays X11: a
-// display that goes away is waited for.
+// openSource opens what this login shows: PORTWARD_SOURCE is testcard, static,
+// x11, screen (the main display, of a Mac) or, by default, auto. That is X11 where
+// DISPLAY answers, and then stays X11: a display that goes away is waited for;
+// elsewhere the screen; and the test card on systems that have no such thing.
 func (a *agent) openSource(ctx context.Context) (capture.Source, error) {
 	display := os.Getenv("DISPLAY")
 	kind := os.Getenv("PORTWARD_SOURCE")
@@ -84,11 +111,17 @@ func (a *agent) openSource(ctx context.Context) (capture.Source, error) {
 			a.sawX11 = true
 			return capture.OpenX11(ctx, display)
 		}
+		src, err := capture.OpenMainDisplay(ctx)
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return src, err
+		}
 		fallthrough
 	case "testcard", "static":
 		return capture.OpenTestcard(capture.Options{Session: a.p.Session, Static: kind == "static"})
+	case "screen":
+		return capture.OpenMainDisplay(ctx)
 	default:
-		return nil, fmt.Errorf("PORTWARD_SOURCE is %q, want auto, testcard, static or x11", kind)
+		return nil, fmt.Errorf("PORTWARD_SOURCE is %q, want auto, testcard, static, x11 or screen", kind)
 	}
 }
 
@@ -119,7 +152,7 @@ func (a *agent) show(ctx context.Context, src capture.Source) error {
 		err := a.showOnce(ctx, src, chain, link)
 		a.broken()
 		switch {
-		case errors.Is(err, errRelaunch), errors.Is(err, capture.ErrGone), errors.Is(err, capture.ErrGeometry):
+		case errors.Is(err, errRelaunch), errors.Is(err, capture.ErrGone), errors.Is(err, capture.ErrGeometry), errors.Is(err, capture.ErrPermission):
 			return err
 		case errors.Is(err, errIdle):
 			a.log("netchild is idle; waiting until it is up again")

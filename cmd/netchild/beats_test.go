@@ -28,9 +28,7 @@ func TestBeatsInMessages(t *testing.T) {
 			return xpcpeer.Events{Message: func(_ *xpcpeer.Conn, m *xpcpeer.Message) {
 				if in, err := wire.ParseCheckIn(m.Dict()); err == nil {
 					lives <- in.Life
-					d := wire.Terms{Version: 1, HangLimit: limit, HangGrace: limit}.Dict()
-					d["life"] = uint64(7)
-					m.Reply(d)
+					m.Reply(wire.Terms{Version: 1, Life: 7, HangLimit: limit, HangGrace: limit}.Dict())
 				} else if _, err := wire.ParseBeat(m.Dict()); err == nil {
 					beats.Add(1)
 				}

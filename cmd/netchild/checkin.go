@@ -98,7 +98,6 @@ func (n *netchild) checkInOnce(ctx context.Context, cfg xpcpeer.Config) (wire.Te
 		return wire.Terms{}, err
 	}
 	defer d.Close()
-	life, _ := wire.Get[uint64](d, "life")
 	terms, err := wire.ParseTerms(d)
 	if err != nil {
 		return wire.Terms{}, err
@@ -110,7 +109,7 @@ func (n *netchild) checkInOnce(ctx context.Context, cfg xpcpeer.Config) (wire.Te
 		return wire.Terms{}, err
 	}
 	if n.p.Life == 0 { // our engine numbers none: the first supervisor has, and its successors hear of it
-		n.p.Life = life
+		n.p.Life = terms.Life
 	}
 	n.logins.set(told, terms.Sessions)
 	n.leases.to(c)

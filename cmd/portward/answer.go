@@ -10,11 +10,8 @@ import (
 
 	"portward/internal/program"
 	"portward/internal/status"
+	"portward/internal/update"
 )
-
-// handedOver is the answer of a supervisor that ends for the one of another
-// bundle, which has to say the rest.
-const handedOver = "another bundle takes the place"
 
 // handOverWithin is how long that may take before nobody waits for it who did
 // not ask for the verdict.
@@ -29,7 +26,7 @@ type awaited struct {
 	show   *screen
 
 	said  string
-	late  <-chan time.Time // set once another supervisor has to say the rest
+	late  <-chan time.Time // set once the answer was a hand-over: another supervisor has to say the rest
 	trial *status.Trial    // which is waited for
 	again bool             // that was none of what was asked for: ask again after it
 }
@@ -43,7 +40,7 @@ func (a *awaited) await(ctx context.Context, news <-chan status.Status) (int, er
 			return program.ExitAgain, errors.New("no answer yet; the supervisor goes on\nhint: portward status")
 		case <-a.late:
 			if a.late = nil; !a.wait {
-				a.show.say("%s; portward status --watch tells", handedOver)
+				a.show.say("%v; portward status --watch tells", update.ErrHandOver)
 				return program.ExitOK, nil
 			}
 		case st, ok := <-news:
@@ -77,7 +74,7 @@ func (a *awaited) hear(st status.Status) (over bool, text string, err error) {
 			return false, "", nil
 		case x.Error != "":
 			return true, "", a.refusal(x.Error, st.Payload)
-		case x.Text != handedOver:
+		case x.Text != update.ErrHandOver.Error():
 			return true, x.Text + map[bool]string{true: ": it will be, at the next check"}[a.op == "unblock"], nil
 		case a.late == nil:
 			a.late = time.After(handOverWithin)

@@ -5,11 +5,13 @@ import (
 	"testing"
 
 	"portward/internal/status"
+	"portward/internal/update"
 )
 
 // Rule: who asks for a release learns what became of it, and the way out: the
 // hash of what is in place decides, whichever supervisor says so.
 func TestAnswers(t *testing.T) {
+	handedOver := update.ErrHandOver.Error()
 	answered := func(st status.Status, text, err string) status.Status {
 		st.Payload.Answers = []status.Answer{{ID: "other", Text: "x"}, {ID: "me", Text: text, Error: err}}
 		return st

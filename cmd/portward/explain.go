@@ -132,9 +132,8 @@ func explainTo(out io.Writer, root string) error {
 }
 
 // mergeEnds puts the verdicts in place of the ends they are about, each at the
-// time and after the uptime that the engine saw: a verdict may come later, and
-// the supervisor counts from the check-in. The ends of a job come in the order of
-// its lives.
+// time and after the uptime that the engine saw: a verdict may come later. The
+// ends of a job come in the order of its lives.
 func mergeEnds(seen, judged []evidence.Record) []evidence.Record {
 	type key struct {
 		job  string
@@ -172,8 +171,6 @@ func inWords(r evidence.Record) string {
 	switch {
 	case r.Class == "ended":
 		return r.Class + ": " + exitInWords(jobs.Target(r.Job), r.Text)
-	case r.Class == "none":
-		return "none: it ended before it had checked in with this supervisor: " + r.Text
 	case r.Class == "asked" && r.Text == "asked to restart":
 		return "asked: to restart, for the trial of a release"
 	case r.Class == "asked" && r.Text == "stopping":

@@ -19,7 +19,7 @@ const fetchVerb = "fetch"
 
 func fetchFor(args []string) (int, error) {
 	fs := newFlags(fetchVerb, "")
-	if err := parse(fs, args, "usage: portward fetch --root DIR\n\nFor the supervisor: speaks to the repository, and to whom started it over\nstdin and stdout.\n"); err != nil {
+	if err := parse(fs, args, "usage: portward fetch --root DIR\n\nFor the supervisor: speaks to the repository, and to whoever started it, over\nstdin and stdout.\n"); err != nil {
 		return program.ExitUsage, err
 	}
 	root, err := resolveRoot(fs.Lookup("root").Value.String())

@@ -5,16 +5,11 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
-	"os/exec"
-	"runtime"
-	"strings"
-	"syscall"
 	"time"
 
 	"portward/internal/bundle"
 	"portward/internal/program"
 	"portward/internal/update/pipe"
-	"portward/launchd"
 )
 
 const (
@@ -44,54 +39,19 @@ func (w *world) firstRoot(ctx context.Context) ([]byte, error) {
 // the seed's fetcher, which has the fetcher's account, directory and nothing
 // else. This process speaks to no network.
 func (w *world) fetch(ctx context.Context, name string, max int64) ([]byte, error) {
-	// The kernel ends the child when the thread that started it ends.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	ctx, cancel := context.WithTimeout(ctx, firstRootWithin)
 	defer cancel()
-	said := &lastBytes{}
-	cmd := exec.CommandContext(ctx, bundle.Layout(program.BundleDir(w.o.root)).Program("portward"), fetchVerb, "--root", w.o.root)
-	cmd.Dir, cmd.Stderr = "/", said
-	cmd.Env = append(environ(), launchd.RootVariable+"="+w.o.root)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	endWithParent(cmd.SysProcAttr)
-	if os.Geteuid() == 0 {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: w.people.fetch, Gid: w.people.fetch}
-	}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second
-	ask, err := cmd.StdinPipe()
+	root := w.o.root
+	hear, say, end, err := (&program.Program{Root: root}).Talk(ctx, &program.Child{
+		Path: bundle.Layout(program.BundleDir(root)).Program("portward"), Args: []string{fetchVerb, "--root", root},
+		As: w.people.fetch,
+	})
 	if err != nil {
-		return nil, err
-	}
-	answer, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("the fetcher: %w", err)
 	}
-	defer context.AfterFunc(ctx, func() { answer.Close() })() // somebody else may hold the other end
-	data, err := pipe.NewClient(answer, ask).Get(name, max, "")
-	ask.Close()
-	grace := time.AfterFunc(time.Second, cancel)
-	defer grace.Stop()
-	if ended := cmd.Wait(); err != nil && ended != nil {
-		err = fmt.Errorf("the fetcher: %w: %s", ended, said.line())
+	data, err := pipe.NewClient(hear, say).Get(name, max, "")
+	if ended := end(); err != nil && ended != nil {
+		err = fmt.Errorf("the fetcher: %s", pipe.Clip(ended.Error()))
 	}
 	return data, err
-}
-
-// lastBytes keeps the end of what a child says.
-type lastBytes []byte
-
-func (l *lastBytes) Write(p []byte) (int, error) {
-	*l = append(*l, p...)
-	*l = (*l)[max(0, len(*l)-4<<10):]
-	return len(p), nil
-}
-
-func (l *lastBytes) line() string {
-	lines := strings.Split(strings.TrimSpace(string(*l)), "\n")
-	return pipe.Clip(lines[len(lines)-1])
 }

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"net"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"howett.net/plist"
@@ -47,12 +46,18 @@ func demoLabels() []string {
 	return []string{launchd.GUIAgent, launchd.Rescue, launchd.Supervisor, launchd.NetChild}
 }
 
+// target is a job by the product's name.
 func (h *launchdHost) target(label string) jobs.Target {
 	domain := jobs.System // which is the login's, where the engine is not root's
 	if label == launchd.GUIAgent {
 		domain = jobs.SessionDomain(h.session)
 	}
-	return jobs.MakeTarget(domain, label+h.suffix())
+	return jobs.MakeTarget(domain, label)
+}
+
+// here is the same job as launchd knows it.
+func (h *launchdHost) here(label string) jobs.Target {
+	return h.target(label) + jobs.Target(h.suffix())
 }
 
 func (h *launchdHost) sweep(ctx context.Context) error {
@@ -69,10 +74,10 @@ func (h *launchdHost) sweep(ctx context.Context) error {
 		return err
 	}
 	defer end()
-	return h.endJobs(ctx, e)
+	return h.endJobs(ctx, program.Plain(e, h.suffix()))
 }
 
-// endJobs ends what is loaded of the jobs.
+// endJobs ends what is loaded of the jobs; e knows them by the product's names.
 func (h *launchdHost) endJobs(ctx context.Context, e jobs.Engine) error {
 	var errs []error
 	for _, label := range demoLabels() {
@@ -135,13 +140,13 @@ func (h *launchdHost) open() (engine, error) {
 	}
 	var known []jobs.Target
 	for _, label := range demoLabels() {
-		known = append(known, h.target(label))
+		known = append(known, h.here(label))
 	}
 	e, end, err := h.connect(known)
 	if err != nil {
 		return nil, err
 	}
-	return &demoEngine{Engine: e, host: h, end: end}, nil
+	return demoEngine{program.Plain(e, h.suffix()), h, end}, nil
 }
 
 // rewrite answers a job's file for this root: its paths, its names, and a viewer's
@@ -199,7 +204,7 @@ func (h *launchdHost) relocate(v any) any {
 	return v
 }
 
-// A demoEngine speaks of the jobs by the product's names.
+// A demoEngine is launchd, by the product's names.
 type demoEngine struct {
 	jobs.Engine
 	host *launchdHost
@@ -207,25 +212,10 @@ type demoEngine struct {
 }
 
 // Login has nothing to do: the login is there.
-func (e *demoEngine) Login(jobs.Session) error { return nil }
-
-// Kickstart is jobs.Engine's.
-func (e *demoEngine) Kickstart(ctx context.Context, t jobs.Target, kill bool) error {
-	return e.Engine.Kickstart(ctx, t+jobs.Target(e.host.suffix()), kill)
-}
-
-// List is jobs.Engine's.
-func (e *demoEngine) List(ctx context.Context) ([]jobs.State, error) {
-	list, err := e.Engine.List(ctx)
-	list = slices.Clone(list)
-	for i := range list {
-		list[i].Target = jobs.Target(strings.TrimSuffix(string(list[i].Target), e.host.suffix()))
-	}
-	return list, err
-}
+func (demoEngine) Login(jobs.Session) error { return nil }
 
 // Close ends the jobs, whatever launchd says of one of them, and leaves launchd.
-func (e *demoEngine) Close(ctx context.Context) error {
+func (e demoEngine) Close(ctx context.Context) error {
 	defer e.end()
 	return e.host.endJobs(ctx, e.Engine)
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"portward/internal/bundle"
 	"portward/internal/durable"
@@ -99,8 +100,8 @@ func TestDemoLeavesNothing(t *testing.T) {
 	h, mem := demo(t)
 	load := func(e engine) {
 		check(t, e.Bootstrap(ctx, jobs.System, h.plist(launchd.Supervisor)))
-		mem.files[h.target(launchd.NetChild)] = "x" // as the supervisor does
-		mem.files[h.target(launchd.GUIAgent)] = "x"
+		mem.files[h.here(launchd.NetChild)] = "x" // as the supervisor does
+		mem.files[h.here(launchd.GUIAgent)] = "x"
 		mem.files["system/dev.portward.netchild"] = "installed"
 	}
 	e := must(h.open())(t)
@@ -113,9 +114,66 @@ func TestDemoLeavesNothing(t *testing.T) {
 		t.Errorf("left: %v", mem.files)
 	}
 	load(must(h.open())(t))
-	mem.refuse[h.target(launchd.Supervisor)] = jobs.ErrBusy
+	mem.refuse[h.here(launchd.Supervisor)] = jobs.ErrBusy
 	if err := h.sweep(ctx); !errors.Is(err, jobs.ErrBusy) || len(mem.files) != 2 {
 		t.Errorf("%v, left %v", err, mem.files)
+	}
+}
+
+// Rule: whoever uses the demonstration's engine speaks of jobs by the product's names,
+// and hears of them by those.
+func TestDemoNames(t *testing.T) {
+	h, mem := demo(t)
+	mem.events = make(chan jobs.Event, 1)
+	e := must(h.open())(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	events := must(e.Watch(ctx))(t)
+	mem.events <- jobs.Event{Kind: jobs.Loaded, Target: h.here(launchd.Supervisor)}
+	if ev := <-events; ev.Target != supervisorTarget {
+		t.Errorf("heard of %s", ev.Target)
+	}
+	close(mem.events)
+	if st, err := e.State(ctx, supervisorTarget); st.Target != supervisorTarget || err != nil {
+		t.Errorf("%+v, %v", st, err)
+	}
+	check(t, e.Kickstart(ctx, supervisorTarget, false))
+	check(t, e.Hold(ctx, supervisorTarget, time.Time{}))
+	for i, what := range []string{"state ", "kickstart ", "hold "} {
+		if want := what + string(h.here(launchd.Supervisor)); len(mem.did) <= i || mem.did[i] != want {
+			t.Errorf("did %q, want %q", mem.did, want)
+		}
+	}
+}
+
+// Rule: launchd tells of no deaths, so a supervisor that does not come up is told by
+// the clock, with what it said last and where there is more.
+func TestDemoSupervisorThatDies(t *testing.T) {
+	h, mem := demo(t)
+	mem.events = make(chan jobs.Event)
+	defer close(mem.events)
+	w, root := h.w, h.w.o.root
+	w.engine = must(h.open())(t)
+	log := filepath.Join(root, "log", "supervisor.log")
+	for _, dir := range []string{filepath.Dir(log), filepath.Dir(program.StatusPath(root))} {
+		check(t, durable.MkdirAll(dir, 0o755))
+	}
+	check(t, os.WriteFile(log, []byte("first\nsupervisor: no such peer\n"), 0o600))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	err := w.awaitSupervisor(ctx)
+	wantRefusal(t, err, "supervisor: no such peer")
+	wantRefusal(t, err, "hint: see "+log)
+}
+
+// Rule: where nobody counts frames, a table costs processes, and is drawn less often.
+func TestPace(t *testing.T) {
+	for want, w := range map[time.Duration]*world{
+		sumEvery: {show: &screen{}, uncounted: true}, drawEvery: {show: &screen{live: true}}, drawUncounted: {show: &screen{live: true}, uncounted: true},
+	} {
+		if got := w.pace(); got != want {
+			t.Errorf("%v, want %v", got, want)
+		}
 	}
 }
 

@@ -25,10 +25,11 @@ as it is by any static HTTPS host. Everything in it but metadata/timestamp.json
 keeps its name and bytes for ever.
 
 BUNDLE is compared with the present release as lint-release does; what would hurt
-the people who run that is not published. The file published.json beside the
-targets key remembers the newest version and every recall: an older copy of the
-repository, which would take them back, is refused. Each directory with a copy of
-that key has its own; in a new one it begins with what the repository says.
+the people who run that is not published; nor is a Mac's bundle that nobody signed
+for whom Apple vouches. The file published.json beside the targets key remembers
+the newest version and every recall: an older copy of the repository, which would
+take them back, is refused. Each directory with a copy of that key has its own; in
+a new one it begins with what the repository says.
 
   --repo DIR         the repository, made by portward keys init
   --keys DIR         where the keys are: DIR/targets and DIR/online
@@ -41,7 +42,7 @@ that key has its own; in a new one it begins with what the repository says.
   --ramp D           reach that share steadily within D, beginning with nobody
   --security         sessions may hold it back for 10 minutes at most
   --deltas N         make patches from the last N releases (3)
-  --despite-lint     publish it, whatever lint says
+  --despite-lint     publish it, whatever lint or its signature says
   --recall WHICH     that release must not run: machines go back to the one they
                      retained, and a recalled present release gives way to the
                      good one before it. What was recalled before, and this copy

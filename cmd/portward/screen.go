@@ -17,10 +17,12 @@ import (
 	"portward/internal/viewer"
 )
 
-// How often the table is drawn, and how often plain lines sum up.
+// How often the table is drawn, and how often plain lines sum up. Where nobody
+// counts frames each look costs launchd's engine some processes.
 const (
-	drawEvery = 500 * time.Millisecond
-	sumEvery  = 5 * time.Second
+	drawEvery     = 500 * time.Millisecond
+	drawUncounted = 2 * time.Second
+	sumEvery      = 5 * time.Second
 )
 
 // A screen shows what happens: a live table on a terminal, plain lines
@@ -173,17 +175,13 @@ func (w *world) watch(ctx context.Context) error {
 		w.tellOfViewer()
 	}
 	told, payload := false, ""
-	tick := time.NewTicker(drawEvery)
+	tick := time.NewTicker(w.pace())
 	defer tick.Stop()
-	for n := 1; ; n++ {
+	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-		}
-		if !w.show.live && n%int(sumEvery/drawEvery) != 0 {
-			w.sample()
-			continue
 		}
 		s := w.snapshot()
 		if w.show.live {
@@ -203,6 +201,17 @@ func (w *world) watch(ctx context.Context) error {
 			w.show.say("login %s: %d frames, %.1f/s, %s", x.ID, x.Frames, x.FPS, gapsInWords(x))
 		}
 	}
+}
+
+// pace is the time between two looks.
+func (w *world) pace() time.Duration {
+	switch {
+	case !w.show.live:
+		return sumEvery
+	case w.uncounted:
+		return drawUncounted
+	}
+	return drawEvery
 }
 
 // tellOfViewer says what a person meets who opens the address.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"portward/internal/config"
-	"portward/internal/counters"
 	"portward/internal/evidence"
 	"portward/internal/jobs"
 	"portward/internal/program"
@@ -47,7 +46,7 @@ type sessionView struct {
 	Gaps      uint64  `json:"gaps"`
 	LastGapMS float64 `json:"last_gap_ms"`
 	Broken    bool    `json:"broken"`              // a gap is open
-	BrokenMS  float64 `json:"broken_ms,omitempty"` // for so long, as far as it was looked at
+	BrokenMS  float64 `json:"broken_ms,omitempty"` // for so long
 
 	gaps []time.Duration
 }
@@ -78,8 +77,7 @@ func (w *world) snapshot() snapshot {
 	}
 	for _, p := range w.people.sessions {
 		if r, ok := w.lent.read(p.ID); ok {
-			fps, broken := w.rate(p.ID, r)
-			v := sessionView{ID: p.ID, Frames: r.Frames, Gaps: r.Gaps, Broken: r.Open, BrokenMS: ms(broken), gaps: r.Latest, FPS: fps}
+			v := sessionView{ID: p.ID, Frames: r.Frames, FPS: w.rate(p.ID, r.Frames), Gaps: r.Gaps, Broken: r.Open > 0, BrokenMS: ms(r.Open), gaps: r.Latest}
 			if n := len(r.Latest); n > 0 {
 				v.LastGapMS = ms(r.Latest[n-1])
 			}
@@ -118,18 +116,16 @@ func lastVerdict(root string) string {
 	return ""
 }
 
-// A rate is frames per second over the last second or so, and when a gap was
-// seen first that is still open.
+// A rate is frames per second since the look before, a second ago or more.
 type rate struct {
 	at     time.Time
 	frames uint64
 	fps    float64
-	broken time.Time
 }
 
-// rate takes a reading of a session, and answers its frames per second and for
-// how long it is broken.
-func (w *world) rate(session string, now counters.Reading) (fps float64, broken time.Duration) {
+// rate takes a reading of a session's frames, and answers how many there are per
+// second.
+func (w *world) rate(session string, frames uint64) float64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r := w.rates[session]
@@ -139,25 +135,8 @@ func (w *world) rate(session string, now counters.Reading) (fps float64, broken 
 		w.rates[session] = r
 	}
 	if d := t.Sub(r.at); d >= time.Second {
-		r.fps = round(float64(now.Frames-r.frames)/d.Seconds(), 10)
-		r.at, r.frames = t, now.Frames
+		r.fps = round(float64(frames-r.frames)/d.Seconds(), 10)
+		r.at, r.frames = t, frames
 	}
-	switch {
-	case !now.Open:
-		r.broken = time.Time{}
-	case r.broken.IsZero():
-		r.broken = t
-	default:
-		broken = t.Sub(r.broken)
-	}
-	return r.fps, broken
-}
-
-// sample takes a reading of each session: a gap's age is told by who looks often.
-func (w *world) sample() {
-	for _, p := range w.people.sessions {
-		if r, ok := w.lent.read(p.ID); ok {
-			w.rate(p.ID, r)
-		}
-	}
+	return r.fps
 }

@@ -26,8 +26,8 @@ installed by the product itself, or after portward uninstall.
                   portward pack --seed, and fetches the rest
   --trust FILE    that repository's metadata/1.root.json
   --channel C     of the repository (stable)
-  --login-window  the agent runs at the login window as well, as root
-  --ad-hoc        be content with a bundle that nobody signed
+  --ad-hoc        be content with a bundle that nobody signed; it takes no releases,
+                  whose programs would be strangers to its own
 `
 
 const uninstallUsage = `usage: sudo portward uninstall [--purge]
@@ -42,7 +42,7 @@ Configuration, state and logs stay.
 type installing struct {
 	bundle               string
 	repo, trust, channel string
-	loginWindow, adHoc   bool
+	adHoc                bool
 }
 
 func installVerb(args []string) (int, error) {
@@ -58,7 +58,6 @@ func parseInstalling(args []string) (o installing, err error) {
 	flags.StringVar(&o.repo, "repo", "", "")
 	flags.StringVar(&o.trust, "trust", "", "")
 	flags.StringVar(&o.channel, "channel", "", "")
-	flags.BoolVar(&o.loginWindow, "login-window", false, "")
 	flags.BoolVar(&o.adHoc, "ad-hoc", false, "")
 	rest, err := parseMixed(flags, args, installUsage)
 	switch {
@@ -68,6 +67,8 @@ func parseInstalling(args []string) (o installing, err error) {
 		return o, errors.New("install takes one bundle\nhint: portward install --help")
 	case (o.repo == "") != (o.trust == ""):
 		return o, errors.New("--repo URL and --trust FILE belong together\nhint: the file is the repository's metadata/1.root.json; get it from whoever publishes, not from the repository")
+	case o.adHoc && o.repo != "":
+		return o, errStrangers
 	case o.channel != "" && o.repo == "":
 		return o, errors.New("--channel says something about a repository, and there is none\nhint: --repo URL --trust FILE")
 	}
@@ -77,6 +78,10 @@ func parseInstalling(args []string) (o installing, err error) {
 	}
 	return o, err
 }
+
+// errStrangers: programs that nobody signed know each other by their hashes, which
+// are those of one release.
+var errStrangers = errors.New("what nobody signed takes no releases: their programs would be strangers to its own\nhint: without a repository, or a bundle signed by a team: portward sign --p12")
 
 func uninstallVerb(args []string) (int, error) {
 	flags := toolFlags("uninstall")
@@ -107,7 +112,8 @@ func onSystem(do func(context.Context, *system) error) (int, error) {
 
 // A system is a Mac, as install and uninstall see it.
 type system struct {
-	prefix   string // before every path: empty, but in tests
+	prefix   string     // before every path: empty, but in tests
+	anchors  [][32]byte // whose signatures are believed: Apple's where empty, as but in tests
 	engine   jobs.Engine
 	accounts interface {
 		ensure(ctx context.Context) (accounts, error) // makes those that are missing

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"portward/internal/jobs"
+	"portward/internal/program"
 )
 
 // openSystem answers this Mac, for root.
@@ -16,7 +17,7 @@ func openSystem() (*system, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("this changes the whole Mac, and only root may\nhint: sudo portward ...; portward up needs no rights")
 	}
-	engine, err := jobs.NewLaunchd(jobs.LaunchdOptions{Log: sayProgress})
+	engine, err := jobs.NewLaunchd(jobs.LaunchdOptions{Sessions: program.Logins, Log: sayProgress})
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"portward/internal/bundle"
 	"portward/internal/config"
@@ -41,11 +42,11 @@ func (s *system) put(ctx context.Context, o installing, dir string, v *verified)
 			return err
 		}
 	}
-	return s.plists(o, live)
+	return s.plists(live)
 }
 
 // furnish makes what the programs expect under the root, where there are no sockets:
-// services are launchd's, and so are logs, which it opens for each job.
+// services are launchd's.
 func (s *system) furnish(who accounts, o installing, v *verified) error {
 	root := s.root()
 	for _, d := range []struct {
@@ -56,7 +57,7 @@ func (s *system) furnish(who accounts, o installing, v *verified) error {
 		{root, 0o755, 0},
 		{filepath.Join(root, "etc"), 0o755, 0},
 		{filepath.Join(root, "status"), 0o755, 0},
-		{filepath.Join(root, "log"), 0o755, 0},
+		{filepath.Join(root, "log"), 0o711, 0},
 		{program.EvidenceDir(root), 0o700, 0},
 		{program.UpdateDir(root), 0o700, 0},
 		{program.RequestDir(root), 0o700, 0},
@@ -68,10 +69,32 @@ func (s *system) furnish(who accounts, o installing, v *verified) error {
 			return err
 		}
 	}
+	if err := s.logs(who); err != nil {
+		return err
+	}
 	if err := s.configure(who, o); err != nil {
 		return err
 	}
 	return s.introduce(v)
+}
+
+// logs makes the files that the daemons' property lists name: launchd opens each as
+// the job's own account, which may make none there. Agents have no such file.
+func (s *system) logs(who accounts) error {
+	for name, uid := range map[string]uint32{"supervisor": 0, "rescue": 0, "netchild": who.netchild} {
+		f, err := os.OpenFile(filepath.Join(s.root(), "log", name+".log"), os.O_WRONLY|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+		if err != nil {
+			return err
+		}
+		err = f.Chmod(0o600)
+		if err == nil && os.Geteuid() == 0 {
+			err = f.Chown(int(uid), int(uid))
+		}
+		if err := errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // configure writes the configuration, and leaves in it what nobody asked to change.
@@ -138,7 +161,7 @@ func peersOf(v *verified) map[string]string {
 // plists puts the files of the jobs to where launchd finds them when the machine
 // starts. Not netchild's and not the rescue's: the supervisor loads them from the
 // bundle, each when it is time.
-func (s *system) plists(o installing, live string) error {
+func (s *system) plists(live string) error {
 	l := bundle.Layout(live)
 	for from, to := range map[string]string{
 		filepath.Join(l.LaunchDaemons(), launchd.Supervisor+".plist"): s.daemon(launchd.Supervisor),
@@ -152,16 +175,7 @@ func (s *system) plists(o installing, live string) error {
 			return err
 		}
 	}
-	to := s.agent(launchd.LoginAgent)
-	if !o.loginWindow {
-		return removeIfThere(to)
-	}
-	data, err := fs.ReadFile(launchd.Optional(), "LaunchAgents/"+launchd.LoginAgent+".plist")
-	if err != nil {
-		return err
-	}
-	s.say("At the login window the agent runs from the next start of this Mac.")
-	return writeNew(to, data)
+	return nil
 }
 
 // writeNew leaves a file alone that is as it should be: macOS tells people of new

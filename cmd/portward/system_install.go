@@ -13,6 +13,7 @@ import (
 
 	"portward/internal/bundle"
 	"portward/internal/bundle/signature"
+	"portward/internal/config"
 	"portward/internal/durable"
 	"portward/internal/program"
 	"portward/internal/update/tufrepo"
@@ -32,7 +33,7 @@ func (s *system) install(ctx context.Context, o installing) error {
 		return err
 	}
 	dir := filepath.Join(staging, bundle.Name)
-	v, err := stage(o, dir)
+	v, err := s.stage(o, dir)
 	if err == nil {
 		err = s.put(ctx, o, dir, v)
 	}
@@ -44,7 +45,7 @@ func (s *system) install(ctx context.Context, o installing) error {
 }
 
 // stage copies the bundle to dir and has it vouched for.
-func stage(o installing, dir string) (*verified, error) {
+func (s *system) stage(o installing, dir string) (*verified, error) {
 	seal, err := bundle.ReadSeal(o.bundle)
 	if err != nil {
 		return nil, err
@@ -58,12 +59,25 @@ func stage(o installing, dir string) (*verified, error) {
 	if err := vouchFor(o, dir, seal); err != nil {
 		return nil, err
 	}
-	c := checking{Options: signature.Options{AllowAdHoc: o.adHoc}}
+	c := checking{Options: signature.Options{AllowAdHoc: o.adHoc, Anchors: s.anchors}}
 	v, err := c.verify(dir)
-	if err == nil && !v.Signed {
-		err = fmt.Errorf("%s: its programs are not for Macs", o.bundle)
+	switch {
+	case err != nil:
+		return nil, err
+	case !v.Signed:
+		return nil, fmt.Errorf("%s: its programs are not for Macs", o.bundle)
 	}
-	return v, err
+	return v, s.mayTakeReleases(v)
+}
+
+// mayTakeReleases refuses programs that nobody signed where an earlier installation
+// has left a repository in the configuration.
+func (s *system) mayTakeReleases(v *verified) error {
+	cfg, err := config.Load(s.root())
+	if err != nil || cfg.Update.Repo == "" || len(peersOf(v)) == 0 {
+		return err
+	}
+	return fmt.Errorf("%s is to get releases from %s, as configured: %w; or take the repository out of %s", v.Bundle, cfg.Update.Repo, errStrangers, config.Path(s.root()))
 }
 
 // copySealed copies what the seal lists and nothing else. Whether that is what the

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"portward/internal/bundle"
 	"portward/internal/bundle/requirement"
@@ -29,6 +30,7 @@ type launchdMem struct {
 	files  map[jobs.Target]string
 	refuse map[jobs.Target]error
 	did    []string
+	events chan jobs.Event
 }
 
 func (l *launchdMem) Bootstrap(_ context.Context, d jobs.Domain, path string) error {
@@ -58,6 +60,23 @@ func (l *launchdMem) Bootout(_ context.Context, t jobs.Target) error {
 	l.did = append(l.did, "unload "+string(t))
 	return nil
 }
+
+func (l *launchdMem) State(_ context.Context, t jobs.Target) (jobs.State, error) {
+	l.did = append(l.did, "state "+string(t))
+	return jobs.State{Target: t}, nil
+}
+
+func (l *launchdMem) Kickstart(_ context.Context, t jobs.Target, _ bool) error {
+	l.did = append(l.did, "kickstart "+string(t))
+	return nil
+}
+
+func (l *launchdMem) Hold(_ context.Context, t jobs.Target, _ time.Time) error {
+	l.did = append(l.did, "hold "+string(t))
+	return nil
+}
+
+func (l *launchdMem) Watch(context.Context) (<-chan jobs.Event, error) { return l.events, nil }
 
 type accountsMem struct{ made, removed int }
 
@@ -187,8 +206,10 @@ func TestInstallRefuses(t *testing.T) {
 	ctx := context.Background()
 	good := signedBundle(t, sign.AdHoc(), programs...)
 	seed := signedBundle(t, sign.AdHoc(), "supervisor", "guiagent", "portward")
-	id, _ := selfMade(t)
-	stranger := signedBundle(t, id, programs...)
+	id, root := selfMade(t)
+	other, _ := selfMade(t)
+	stranger := signedBundle(t, other, programs...)
+	ours, oursSeed := signedBundle(t, id, programs...), signedBundle(t, id, "supervisor", "guiagent", "portward")
 	harmed := func(harm func(*testing.T, string)) string {
 		dir := filepath.Join(t.TempDir(), bundle.Name)
 		copyTree(t, good, dir)
@@ -210,17 +231,19 @@ func TestInstallRefuses(t *testing.T) {
 			data[9000] ^= 1
 			check(t, os.WriteFile(dir+"/"+net, data, 0o755))
 		})}, "netchild"},
-		"a program gone":          {installing{adHoc: true, bundle: harmed(remove(net))}, "netchild"},
-		"longer than it says":     {installing{adHoc: true, bundle: harmed(func(t *testing.T, dir string) { grow(t, dir+"/"+net) })}, "netchild"},
-		"a link in its place":     {installing{adHoc: true, bundle: harmed(func(t *testing.T, dir string) { linkInstead(t, dir+"/"+net) })}, "netchild"},
-		"a seed of nobody":        {installing{adHoc: true, bundle: seed}, "--trust FILE say from where"},
-		"trust in nothing":        {installing{adHoc: true, bundle: seed, repo: "https://x.test", trust: bad}, "--trust"},
-		"whole, of another's":     {installing{adHoc: true, bundle: good, repo: "https://x.test", trust: trustFile(t)}, "nobody of that repository vouches"},
-		"for another system":      {installing{adHoc: true, bundle: linuxBundle(t)}, "not for Macs"},
-		"trust that is not there": {installing{adHoc: true, bundle: seed, repo: "https://x.test", trust: "nowhere"}, "nowhere"},
+		"a program gone":            {installing{adHoc: true, bundle: harmed(remove(net))}, "netchild"},
+		"longer than it says":       {installing{adHoc: true, bundle: harmed(func(t *testing.T, dir string) { grow(t, dir+"/"+net) })}, "netchild"},
+		"a link in its place":       {installing{adHoc: true, bundle: harmed(func(t *testing.T, dir string) { linkInstead(t, dir+"/"+net) })}, "netchild"},
+		"a seed of nobody":          {installing{adHoc: true, bundle: seed}, "--trust FILE say from where"},
+		"trust in nothing":          {installing{bundle: oursSeed, repo: "https://x.test", trust: bad}, "--trust"},
+		"whole, of another's":       {installing{bundle: ours, repo: "https://x.test", trust: trustFile(t)}, "nobody of that repository vouches"},
+		"for another system":        {installing{adHoc: true, bundle: linuxBundle(t)}, "not for Macs"},
+		"trust that is not there":   {installing{bundle: oursSeed, repo: "https://x.test", trust: "nowhere"}, "nowhere"},
+		"a seed that nobody signed": {installing{bundle: seed, repo: "https://x.test", trust: trustFile(t)}, "signed ad hoc"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMac(t)
+			m.anchors = [][32]byte{root}
 			wantRefusal(t, m.install(ctx, c.o), c.says)
 			for _, line := range m.list(t) {
 				if path, _, _ := strings.Cut(line, " "); strings.HasSuffix(path, "json") || strings.HasSuffix(path, "plist") || strings.Contains(path, "current") || strings.Contains(path, stagingName+"/") {
@@ -263,12 +286,13 @@ func trustFile(t *testing.T) string {
 }
 
 // Rule: a seed believes the keys that it is given, is configured for their
-// repository, and nobody else vouches for it.
+// repository, and nobody else vouches for it. What is there stays where nobody asked
+// for something else.
 func TestInstallSeed(t *testing.T) {
-	m := newMac(t)
+	ctx := context.Background()
+	m, seed := macWithSeed(t)
 	trust := trustFile(t)
-	seed := signedBundle(t, sign.AdHoc(), "supervisor", "guiagent", "portward")
-	check(t, m.install(context.Background(), installing{bundle: seed, adHoc: true, repo: "https://x.test/r", trust: trust, channel: "beta", loginWindow: true}))
+	check(t, m.install(ctx, installing{bundle: seed, repo: "https://x.test/r", trust: trust, channel: "beta"}))
 	tuf := bundle.Layout(program.BundleDir(m.root())).Tuf()
 	if got, want := must(os.ReadFile(tuf+"/root.json"))(t), must(os.ReadFile(trust))(t); string(got) != string(want) {
 		t.Error("other keys are trusted")
@@ -279,29 +303,79 @@ func TestInstallSeed(t *testing.T) {
 	if _, err := tufrepo.OpenAny(filepath.Join(t.TempDir(), "trust"), program.Built(), must(os.ReadFile(trust))(t)); err != nil {
 		t.Error(err)
 	}
+	if _, err := os.Stat(program.PeersPath(m.root())); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a team's programs are introduced: %v", err)
+	}
+	check(t, m.install(ctx, installing{bundle: seed, repo: "https://x.test/r", trust: trust}))
 	if u := must(config.Load(m.root()))(t).Update; u.Repo != "https://x.test/r" || u.Channel != "beta" {
 		t.Errorf("configured %+v", u)
 	}
-	if _, err := os.Stat(m.agent(launchd.LoginAgent)); err != nil {
-		t.Error(err)
+}
+
+// macWithSeed answers a Mac and a seed that is signed as it believes.
+func macWithSeed(t *testing.T) (*mac, string) {
+	m := newMac(t)
+	id, root := selfMade(t)
+	m.anchors = [][32]byte{root}
+	return m, signedBundle(t, id, "supervisor", "guiagent", "portward")
+}
+
+// Rule: what nobody signed is not put where releases come from: it knows its own
+// hashes, and would meet strangers. Not even where an earlier one took them.
+func TestNobodysTakesNoReleases(t *testing.T) {
+	ctx := context.Background()
+	if _, err := parseInstalling([]string{"--ad-hoc", "--repo", "https://x.test", "--trust", "file", "bundle"}); !errors.Is(err, errStrangers) {
+		t.Errorf("both are taken: %v", err)
 	}
-	// Another time, without what is optional: the repository stays, the agent goes.
-	check(t, m.install(context.Background(), installing{bundle: seed, adHoc: true, repo: "https://x.test/r", trust: trust}))
-	if u := must(config.Load(m.root()))(t).Update; u.Channel != "beta" {
-		t.Errorf("configured %+v", u)
+	m, seed := macWithSeed(t)
+	check(t, m.install(ctx, installing{bundle: seed, repo: "https://x.test", trust: trustFile(t)}))
+	check(t, m.uninstall(ctx, false))
+	before, did := m.list(t), m.launchd.did
+	nobodys := installing{bundle: signedBundle(t, sign.AdHoc(), programs...), adHoc: true}
+	wantRefusal(t, m.install(ctx, nobodys), "strangers")
+	if after := m.list(t); !slices.Equal(before, after) || !slices.Equal(did, m.launchd.did) {
+		t.Errorf("it changed something: %q, %q", before, after)
 	}
-	if _, err := os.Stat(m.agent(launchd.LoginAgent)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the login window's agent stays: %v", err)
+	check(t, m.uninstall(ctx, true))
+	check(t, m.install(ctx, nobodys))
+}
+
+// Rule: launchd opens a daemon's log as the daemon's account, which may make none:
+// each is there, nobody else's to read, and what is in it stays.
+func TestInstallLogs(t *testing.T) {
+	m, o := newMac(t), installing{bundle: signedBundle(t, sign.AdHoc(), programs...), adHoc: true}
+	check(t, m.install(context.Background(), o))
+	netchild := filepath.Join(m.root(), "log", "netchild.log")
+	check(t, os.WriteFile(netchild, []byte("said before"), 0))
+	check(t, os.Chmod(netchild, 0o644))
+	check(t, m.install(context.Background(), o))
+	if info := must(os.Stat(filepath.Dir(netchild)))(t); info.Mode().Perm() != 0o711 {
+		t.Errorf("log: %v, and accounts have to get in", info.Mode())
+	}
+	check(t, fs.WalkDir(launchd.Files(), "LaunchDaemons", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		spec := must(jobs.ParseSpec(path, must(fs.ReadFile(launchd.Files(), path))(t)))(t)
+		log := m.prefix + spec.StandardErrorPath
+		info := must(os.Stat(log))(t)
+		owner := map[string]uint32{"": 0, "_portward": 60131}[spec.UserName]
+		if info.Mode() != 0o600 || os.Geteuid() == 0 && ownerOf(info) != owner {
+			t.Errorf("%s of %q: %v, uid %d", log, spec.UserName, info.Mode(), ownerOf(info))
+		}
+		return nil
+	}))
+	if text := must(os.ReadFile(netchild))(t); string(text) != "said before" {
+		t.Errorf("the log is %q", text)
 	}
 }
 
 // Rule: another version is not put over an installed one.
 func TestInstallOver(t *testing.T) {
-	m := newMac(t)
+	m, other := macWithSeed(t)
 	check(t, m.install(context.Background(), installing{bundle: signedBundle(t, sign.AdHoc(), programs...), adHoc: true}))
 	before := m.list(t)
-	other := signedBundle(t, sign.AdHoc(), "supervisor", "guiagent", "portward")
-	err := m.install(context.Background(), installing{bundle: other, adHoc: true, repo: "https://x.test", trust: trustFile(t)})
+	err := m.install(context.Background(), installing{bundle: other, repo: "https://x.test", trust: trustFile(t)})
 	wantRefusal(t, err, "portward uninstall first")
 	if after := m.list(t); !slices.Equal(before, after) {
 		t.Errorf("it changed something: %q, %q", before, after)
@@ -347,8 +421,11 @@ func TestUninstall(t *testing.T) {
 	if !strings.Contains(m.said.String(), "nothing is installed") {
 		t.Errorf("said %s", &m.said)
 	}
-	check(t, m.install(ctx, installing{bundle: signedBundle(t, sign.AdHoc(), programs...), adHoc: true, loginWindow: true}))
-	m.launchd.files[netchildTarget], m.launchd.files[rescueTarget] = "x", "x" // as the supervisor does
+	check(t, m.install(ctx, installing{bundle: signedBundle(t, sign.AdHoc(), programs...), adHoc: true}))
+	m.launchd.files[netchildTarget], m.launchd.files[rescueTarget] = "x", "x"              // as the supervisor does
+	for _, path := range []string{m.daemon(launchd.Rescue), m.agent(launchd.LoginAgent)} { // for a trial; by somebody
+		check(t, os.WriteFile(path, nil, 0o644))
+	}
 	m.launchd.did = nil
 
 	m.launchd.refuse[supervisorTarget] = jobs.ErrBusy
@@ -375,7 +452,7 @@ func TestUninstall(t *testing.T) {
 	if !slices.Equal(left, []string{"etc", "evidence", "log", "state"}) || m.people.removed != 0 {
 		t.Errorf("%q is left, %d accounts removed", left, m.people.removed)
 	}
-	for _, path := range []string{m.daemon(launchd.Supervisor), m.agent(launchd.GUIAgent), m.agent(launchd.LoginAgent)} {
+	for _, path := range []string{m.daemon(launchd.Supervisor), m.daemon(launchd.Rescue), m.agent(launchd.GUIAgent), m.agent(launchd.LoginAgent)} {
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is left: %v", path, err)
 		}

@@ -16,12 +16,16 @@ import (
 // keptBySystem stays when the product goes, unless it is purged.
 func keptBySystem() []string { return []string{"etc", "state", "log", "evidence"} }
 
-// uninstall ends the jobs and takes away what install put there.
+// uninstall ends the jobs and takes away what install put there; and the files of
+// those that were put there later: the rescue's for a trial, the login window's agent
+// by whoever wanted it.
 func (s *system) uninstall(ctx context.Context, purge bool) error {
 	if err := s.unload(ctx); err != nil {
 		return err
 	}
-	for _, path := range []string{s.daemon(launchd.Supervisor), s.agent(launchd.GUIAgent), s.agent(launchd.LoginAgent)} {
+	for _, path := range []string{
+		s.daemon(launchd.Supervisor), s.daemon(launchd.Rescue), s.agent(launchd.GUIAgent), s.agent(launchd.LoginAgent),
+	} {
 		if err := removeIfThere(path); err != nil {
 			return err
 		}

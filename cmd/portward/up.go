@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -87,9 +88,30 @@ type upOptions struct {
 func parseUp(args []string) (upOptions, error) {
 	o := upOptions{}
 	fs := newFlags("up", upUsage)
+	displays := o.define(fs)
+	if err := parse(fs, args, upUsage); err != nil {
+		return o, err
+	}
+	if fs.NArg() > 0 {
+		return o, fmt.Errorf("up takes no argument %q", fs.Arg(0))
+	}
+	if *displays != "" {
+		o.displays = strings.Split(*displays, ",")
+	}
+	given := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	err := cmp.Or(o.checkLogins(given), o.checkSource(), o.checkTimes(given), o.checkListen(), o.checkRepository(given))
+	if err != nil {
+		return o, err
+	}
+	o.root, err = resolveRoot(fs.Lookup("root").Value.String())
+	return o, err
+}
+
+// define makes the flags, but for --displays, whose text it answers.
+func (o *upOptions) define(fs *flag.FlagSet) (displays *string) {
 	fs.IntVar(&o.sessions, "sessions", 2, "")
 	fs.StringVar(&o.source, "source", "auto", "")
-	displays := fs.String("displays", "", "")
 	fs.DurationVar(&o.duration, "for", 0, "")
 	fs.BoolVar(&o.json, "json", false, "")
 	fs.StringVar(&o.listen, "listen", "", "")
@@ -104,68 +126,74 @@ func parseUp(args []string) (upOptions, error) {
 	fs.Int64Var(&o.limit, "limit", 0, "")
 	fs.DurationVar(&o.checkEvery, "check-every", 15*time.Second, "")
 	fs.DurationVar(&o.trialWindow, "trial-window", 30*time.Second, "")
-	if err := parse(fs, args, upUsage); err != nil {
-		return o, err
-	}
-	if *displays != "" {
-		o.displays = strings.Split(*displays, ",")
-	}
-	given := map[string]bool{}
-	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	switch {
-	case fs.NArg() > 0:
-		return o, fmt.Errorf("up takes no argument %q", fs.Arg(0))
-	case o.sessions < 1 || o.sessions > maxSessions:
-		return o, fmt.Errorf("--sessions %d: between 1 and %d", o.sessions, maxSessions)
-	}
-	for name, d := range map[string]time.Duration{"for": o.duration, "idle": o.idle, "healthy": o.healthy, "hang": o.hang, "check-every": o.checkEvery, "trial-window": o.trialWindow} {
-		switch {
-		case d < 0 && name == "idle":
-			return o, fmt.Errorf("--%s %v: must not be negative", name, d)
-		case d < 0 || d == 0 && given[name] && name != "idle":
-			return o, fmt.Errorf("--%s %v: must be longer than 0", name, d)
-		}
-	}
-	if _, _, err := net.SplitHostPort(o.listen); o.listen != "" && err != nil {
-		return o, fmt.Errorf("--listen %s: %w\nhint: --listen 127.0.0.1:0 takes any free port", o.listen, err)
-	}
-	if len(o.displays) > 0 {
+	return fs.String("displays", "", "")
+}
+
+// checkLogins settles how many there are and, by their displays, what they show.
+func (o *upOptions) checkLogins(given map[string]bool) error {
+	if n := len(o.displays); n > 0 {
 		if given["source"] && o.source != "x11" {
-			return o, fmt.Errorf("--displays and --source %s contradict each other", o.source)
+			return fmt.Errorf("--displays and --source %s contradict each other", o.source)
 		}
-		if !given["sessions"] {
-			o.sessions = len(o.displays)
+		if given["sessions"] && n != o.sessions {
+			return fmt.Errorf("%d displays for %d sessions", n, o.sessions)
 		}
-		if len(o.displays) != o.sessions {
-			return o, fmt.Errorf("%d displays for %d sessions", len(o.displays), o.sessions)
-		}
-		o.source = "x11"
+		o.source, o.sessions = "x11", n
 	}
-	for _, name := range []string{"channel", "trust", "ca", "proxy", "limit", "check-every", "trial-window"} {
-		if given[name] && o.repo == "" {
-			return o, fmt.Errorf("--%s says something about a repository, and there is none\nhint: --repo URL", name)
-		}
+	if o.sessions < 1 || o.sessions > maxSessions {
+		return fmt.Errorf("--sessions %d: between 1 and %d", o.sessions, maxSessions)
 	}
-	if o.repo != "" {
-		if err := checkAddress(o.repo); err != nil {
-			return o, err
-		}
-	}
-	if o.limit < 0 {
-		return o, fmt.Errorf("--limit %d: it cannot be negative", o.limit)
-	}
+	return nil
+}
+
+func (o *upOptions) checkSource() error {
 	switch o.source {
 	case "auto", "testcard", "static":
 	case "x11":
 		if len(o.displays) == 0 && os.Getenv("DISPLAY") == "" {
-			return o, errors.New("--source x11 without a display\nhint: set DISPLAY or give --displays")
+			return errors.New("--source x11 without a display\nhint: set DISPLAY or give --displays")
 		}
 	default:
-		return o, fmt.Errorf("--source %q: auto, testcard, static or x11", o.source)
+		return fmt.Errorf("--source %q: auto, testcard, static or x11", o.source)
 	}
-	var err error
-	o.root, err = resolveRoot(fs.Lookup("root").Value.String())
-	return o, err
+	return nil
+}
+
+func (o *upOptions) checkTimes(given map[string]bool) error {
+	for name, d := range map[string]time.Duration{"for": o.duration, "idle": o.idle, "healthy": o.healthy, "hang": o.hang, "check-every": o.checkEvery, "trial-window": o.trialWindow} {
+		switch {
+		case d < 0 && name == "idle":
+			return fmt.Errorf("--%s %v: must not be negative", name, d)
+		case d < 0 || d == 0 && given[name] && name != "idle":
+			return fmt.Errorf("--%s %v: must be longer than 0", name, d)
+		}
+	}
+	return nil
+}
+
+func (o *upOptions) checkListen() error {
+	if o.listen == "" {
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(o.listen); err != nil {
+		return fmt.Errorf("--listen %s: %w\nhint: --listen 127.0.0.1:0 takes any free port", o.listen, err)
+	}
+	return nil
+}
+
+func (o *upOptions) checkRepository(given map[string]bool) error {
+	if o.limit < 0 {
+		return fmt.Errorf("--limit %d: it cannot be negative", o.limit)
+	}
+	if o.repo != "" {
+		return checkAddress(o.repo)
+	}
+	for _, name := range []string{"channel", "trust", "ca", "proxy", "limit", "check-every", "trial-window"} {
+		if given[name] {
+			return fmt.Errorf("--%s says something about a repository, and there is none\nhint: --repo URL", name)
+		}
+	}
+	return nil
 }
 
 func up(args []string) (int, error) {

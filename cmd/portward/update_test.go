@@ -57,12 +57,12 @@ func TestFirstInstall(t *testing.T) {
 			p.Progress.Unit == "bytes" && p.Progress.Done > 0 && p.Progress.Done < p.Progress.Total
 	})
 	if pid := job(s, string(netchildTarget)).PID; pid != 0 {
-		t.Errorf("there is no payload, and netchild is pid %d", pid)
+		t.Errorf("there is no release, and netchild is pid %d", pid)
 	}
 	if text := r.tells(); !strings.Contains(text, "no release yet; downloading [") {
 		t.Errorf("status does not say that there is no release yet:\n%s", text)
 	}
-	r.until("the agent tells of the download", func(snapshot) bool { return r.agentSaid("no payload yet: downloading ") })
+	r.until("the agent tells of the download", func(snapshot) bool { return r.agentSaid("no release yet: downloading ") })
 	n.kill()
 	n.start(need(t, "nginx"))
 	before := r.serves("1.0.0")

@@ -21,8 +21,11 @@ import (
 	"portward/launchd"
 )
 
-// stopWithin is how long everything may take to stop in order.
-const stopWithin = 30 * time.Second
+// How long everything may take to stop in order, and the supervisor to come up.
+const (
+	stopWithin       = 30 * time.Second
+	supervisorWithin = time.Minute
+)
 
 // A world is the whole product, running.
 type world struct {
@@ -267,7 +270,7 @@ func (w *world) sessionEnv(i int) []string {
 // died too often to hope for it.
 func (w *world) awaitSupervisor(ctx context.Context) error {
 	w.show.say("waiting for the supervisor")
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, supervisorWithin)
 	defer cancel()
 	news, err := status.Watch(ctx, program.StatusPath(w.o.root))
 	if err != nil {
@@ -280,6 +283,9 @@ func (w *world) awaitSupervisor(ctx context.Context) error {
 	for deaths := 0; ; {
 		select {
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) { // launchd tells of no deaths
+				return w.noSupervisor(fmt.Sprintf("was not up within %v", supervisorWithin))
+			}
 			return fmt.Errorf("the supervisor did not come up: %w", ctx.Err())
 		case st, ok := <-news:
 			if ok && st.Payload.State == status.Damaged {
@@ -295,12 +301,17 @@ func (w *world) awaitSupervisor(ctx context.Context) error {
 		case ev := <-events:
 			if ev.Target == supervisorTarget && (ev.Kind == jobs.StartFailed || ev.Kind == jobs.Exited) {
 				if deaths++; deaths == 3 {
-					log := filepath.Join(w.o.root, "log", "supervisor.log")
-					return fmt.Errorf("the supervisor does not start (%v %s)\n%s\nhint: see %s", ev.Exit, ev.Err, lastWords(log), log)
+					return w.noSupervisor(fmt.Sprintf("does not start (%v %s)", ev.Exit, ev.Err))
 				}
 			}
 		}
 	}
+}
+
+// noSupervisor says what there is to say of one that did not come up.
+func (w *world) noSupervisor(what string) error {
+	log := filepath.Join(w.o.root, "log", "supervisor.log")
+	return fmt.Errorf("the supervisor %s\n%s\nhint: see %s", what, lastWords(log), log)
 }
 
 // lastWords answers the last line of a log.

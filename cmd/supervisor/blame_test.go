@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -182,6 +183,29 @@ func TestBundleHoldsTheLargestTargets(t *testing.T) {
 	}
 }
 
+// Rule: a job's file lies where the machine's start finds it exactly as long as
+// that is wanted, however often and in whatever order; and nowhere where nobody looks.
+func TestAtBoot(t *testing.T) {
+	dir := t.TempDir()
+	plist := filepath.Join(t.TempDir(), "dev.x.plist")
+	if err := os.WriteFile(plist, []byte("one"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for i, on := range []bool{false, true, true, false, false, true} {
+		err := errors.Join(atBoot(dir, plist, on), atBoot("", plist, on))
+		data, missing := os.ReadFile(filepath.Join(dir, "dev.x.plist"))
+		if err != nil || on != (string(data) == "one") || on != (missing == nil) {
+			t.Errorf("%d: %v; %q, %v", i, err, data, missing)
+		}
+	}
+	if err := atBoot(dir, filepath.Join(dir, "none"), true); err == nil {
+		t.Error("what is not there was put there")
+	}
+	if data, err := os.ReadFile(plist); string(data) != "one" {
+		t.Errorf("the file itself is %q, %v", data, err)
+	}
+}
+
 // An engine whose job ends some looks after it was killed, or never.
 type stubborn struct {
 	jobs.Engine
@@ -244,6 +268,56 @@ func TestKilledFromOutside(t *testing.T) {
 		if err := s.failure(c.verdict); !errors.As(err, &f) || f.Doubt != c.doubt {
 			t.Errorf("%s: %+v", name, f)
 		}
+	}
+}
+
+// Rule: what counts as a crash is written down as one, and of a life that had not
+// checked in that is said; what is known better stays.
+func TestWitnessWritesWhatCounts(t *testing.T) {
+	store, err := evidence.Open(t.TempDir(), evidence.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	early := ", before it had checked in with this supervisor"
+	for i, c := range []struct {
+		death      watchdog.Death
+		checkedIn  bool
+		class, say string
+	}{
+		{watchdog.Death{Text: "exit status 1", Exit: &watchdog.Exit{Code: 1}}, false, "crash", "exit status 1" + early},
+		{watchdog.Death{Text: "gone without an exit report"}, false, "crash", "gone without an exit report" + early},
+		{watchdog.Death{Text: "exit status 3", Exit: &watchdog.Exit{Code: 3}}, true, "crash", "exit status 3"},
+		{watchdog.Death{Class: watchdog.Idle, Text: "idle"}, true, "idle", "idle"},
+		{watchdog.Death{Class: watchdog.NeverReady, Text: "late"}, false, "never-ready", "late"},
+	} {
+		life := watchdog.Life(i + 1)
+		s := &supervisor{store: store, log: t.Logf, lives: map[watchdog.Life]*watched{}}
+		if c.checkedIn {
+			s.lives[life] = &watched{} // one that beats: nothing is known of its progress
+		}
+		c.death.At, c.death.Uptime = time.Now(), time.Duration(i)*time.Second
+		ev := s.witness(life, c.death)
+		if ev.Class.String() != c.class || ev.Text != c.say {
+			t.Errorf("%d: evidence %+v", i, ev)
+		}
+		list, _ := store.List()
+		if r := list[len(list)-1]; r.Class != c.class || r.Text != c.say || r.Uptime != c.death.Uptime || r.Life != uint64(life) {
+			t.Errorf("%d: written down: %+v", i, r)
+		}
+	}
+}
+
+// Rule: why an attempt to take a release came to nothing is told once in the log,
+// and again when it is another reason, or came back after a success.
+func TestFailedAttemptsAreLogged(t *testing.T) {
+	var said []string
+	s := &supervisor{history: &history{log: t.Logf}, log: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}
+	for _, e := range []string{"", "offline", "offline", "a bad signature", "offline", "", "", "offline"} {
+		s.reportPayload(status.Payload{State: status.Installed, Error: e})
+	}
+	want := []string{"the last attempt: offline", "the last attempt: a bad signature", "the last attempt: offline", "the last attempt: offline"}
+	if !slices.Equal(said, want) {
+		t.Errorf("said %q, want %q", said, want)
 	}
 }
 

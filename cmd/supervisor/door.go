@@ -118,15 +118,13 @@ func (s *supervisor) checkIn(c *xpcpeer.Conn, m *xpcpeer.Message) {
 	sessions := s.sessions
 	s.mu.Unlock()
 	terms := wire.Terms{
-		Version: version, Sessions: sessions,
+		Version: version, Life: uint64(life), Sessions: sessions,
 		HangLimit: time.Duration(s.cfg.HangLimit), HangGrace: time.Duration(s.cfg.HangGrace), Idle: time.Duration(s.cfg.Idle),
 	}
 	if w.page != nil {
 		terms.Stacks, terms.Page = wire.FD(w.stacks), wire.FD(w.page.File())
 	}
-	d := terms.Dict()
-	d["life"] = uint64(life) // for whom no engine has told; others know it
-	if err := m.Reply(d); err != nil {
+	if err := m.Reply(terms.Dict()); err != nil {
 		s.log("check-in of life %d: %v", life, err)
 	}
 	s.log("life %d checked in: pid %d, build %s", life, c.Evidence().PID, in.Build)
@@ -146,7 +144,7 @@ func (s *supervisor) number(pid int, told watchdog.Life) watchdog.Life {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case told != 0 && told>>32 == 0:
+	case told != 0 && told <= wire.MaxLife:
 		s.latest = process{told, pid}
 	case pid != s.latest.pid:
 		s.latest = process{s.latest.life + 1, pid}

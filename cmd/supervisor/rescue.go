@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"portward/internal/config"
+	"portward/internal/durable"
 	"portward/internal/jobs"
 	"portward/internal/program"
 	"portward/internal/update"
@@ -49,4 +51,17 @@ func rescue() (int, error) {
 		return program.ExitAgain, fmt.Errorf("the supervisor: %w", err)
 	}
 	return program.ExitOK, nil
+}
+
+// atBoot has a job loaded when the machine starts, too, or no longer: its file lies
+// in dir then. There is no dir where no engine looks.
+func atBoot(dir, plist string, on bool) error {
+	to := filepath.Join(dir, filepath.Base(plist))
+	switch {
+	case dir == "":
+		return nil
+	case on:
+		return durable.Copy(plist, to, 0o644)
+	}
+	return durable.RemoveAll(to)
 }

@@ -139,10 +139,9 @@ func TestSilentEngine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		life, _ := wire.Get[uint64](d, "life")
 		terms, err := wire.ParseTerms(d)
-		if err != nil || life != 1 || terms.Page.Object != nil || terms.Stacks.Object != nil || terms.HangLimit != time.Hour {
-			t.Fatalf("life %d, terms %+v, %v", life, terms, err)
+		if err != nil || terms.Life != 1 || terms.Page.Object != nil || terms.Stacks.Object != nil || terms.HangLimit != time.Hour {
+			t.Fatalf("terms %+v, %v", terms, err)
 		}
 		if err := c.Send(ctx, wire.Beat{}.Dict()); err != nil {
 			t.Fatal(err)

@@ -84,7 +84,7 @@ func (s *supervisor) hear(ctx context.Context) error {
 	}
 	s.engine.Hold(ctx, netchild, time.Time{}) // we know nothing of our predecessor's tally
 	if st, err := s.engine.State(ctx, netchild); err == nil && st.PID != 0 {
-		s.dog.Started(watchdog.Life(st.Life), st.PID)
+		s.dog.Started(watchdog.Life(st.Life), st.PID, st.Since)
 	}
 	go func() {
 		for ev := range events {
@@ -105,7 +105,7 @@ func (s *supervisor) event(ctx context.Context, ev jobs.Event) {
 		panic("the engine's events overflowed: only a fresh start knows the truth")
 	case ev.Target != netchild:
 	case ev.Kind == jobs.Started:
-		s.dog.Started(life, ev.PID)
+		s.dog.Started(life, ev.PID, ev.Time)
 	case ev.Kind == jobs.StartFailed:
 		s.dog.StartFailed(life, errors.New(ev.Err))
 	case ev.Kind == jobs.Exited:

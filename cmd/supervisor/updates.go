@@ -105,11 +105,15 @@ func (n nobody) Vouches(_, _ []byte) error         { return n.err }
 func (n nobody) Warnings(time.Time) []string       { return []string{n.err.Error()} }
 func (n nobody) Expired(time.Time) error           { return n.err }
 
-// reportPayload publishes what the updater says.
+// reportPayload publishes what the updater says, and logs once why an attempt
+// came to nothing.
 func (s *supervisor) reportPayload(p status.Payload) {
 	s.publishing.Lock()
 	defer s.publishing.Unlock()
 	s.history.see(p)
+	if p.Error != "" && p.Error != s.payload.Error {
+		s.log("the last attempt: %s", p.Error)
+	}
 	s.payload = p
 	if s.public {
 		s.publishLocked()
@@ -144,34 +148,14 @@ func (s *supervisor) startFetcher(ctx context.Context) (c *pipe.Client, end func
 	if os.Geteuid() == 0 && as == 0 {
 		return nil, nil, errNoAccount
 	}
-	ask, askW, err := os.Pipe()
-	answerR, answer, more := os.Pipe()
-	defer ask.Close()
-	defer answer.Close()
-	hangUp := func() { askW.Close(); answerR.Close() }
-	ctx, cancel := context.WithCancel(ctx)
-	child := &program.Child{
+	hear, say, end, err := s.p.Talk(ctx, &program.Child{
 		Path: bundle.Layout(program.BundleDir(s.p.Root)).Program("portward"), Args: []string{"fetch", "--root", s.p.Root},
-		As: as, Env: proxies(), In: ask, Out: answer,
-	}
-	if err = errors.Join(err, more); err == nil {
-		err = s.p.StartChild(ctx, child)
-	}
+		As: as, Env: proxies(),
+	})
 	if err != nil {
-		cancel()
-		hangUp()
 		return nil, nil, fmt.Errorf("the fetcher: %w", err)
 	}
-	context.AfterFunc(ctx, hangUp) // a grandchild may hold the other ends
-	end = func() error {
-		hangUp()
-		grace := time.AfterFunc(time.Second, cancel)
-		err := child.Wait(ctx)
-		grace.Stop()
-		cancel()
-		return err
-	}
-	return pipe.NewClient(answerR, askW), end, nil
+	return pipe.NewClient(hear, say), end, nil
 }
 
 var errNoAccount = errors.New("no accounts for the fetcher and the probe\nhint: update.fetch_uid and update.probe_uid in the configuration")
@@ -188,12 +172,13 @@ func proxies() (env []string) {
 }
 
 // rescueJob loads or unloads the job that undoes a trial which this program's
-// successor cannot undo itself.
+// successor cannot undo itself, not even after the machine started anew.
 func (s *supervisor) rescueJob(ctx context.Context, on bool) error {
+	boot := atBoot(bootDir(), s.p.Plist(rescueTarget), on)
 	if on {
-		return s.load(ctx, rescueTarget)
+		return errors.Join(boot, s.load(ctx, rescueTarget))
 	}
-	return s.unload(ctx, rescueTarget)
+	return errors.Join(boot, s.unload(ctx, rescueTarget))
 }
 
 // stopWithin is how long a job may take to stop in order.

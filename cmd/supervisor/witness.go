@@ -87,6 +87,12 @@ func (s *supervisor) witness(life watchdog.Life, d watchdog.Death) watchdog.Evid
 		}
 		page = fmt.Sprintf("last progress: %v before the end was known, item %d, %v of CPU time by then\n", now-p.Beat, p.Items, p.CPU)
 	}
+	if ev.Class == watchdog.None { // which counts as one
+		ev.Class = watchdog.Crash
+		if w == nil {
+			ev.Text += ", before it had checked in with this supervisor"
+		}
+	}
 	blob := fmt.Sprintf("life %d: %v: %s\n%s%s%s", life, ev.Class, ev.Text, page, evidence.Machine(), stacks)
 	r := evidence.Record{
 		Job: string(netchild), Life: uint64(life), Time: d.At, Class: ev.Class.String(), Text: ev.Text, Uptime: d.Uptime,

@@ -81,12 +81,15 @@ type Reading struct {
 	Frames uint64
 	Gaps   uint64          // ever
 	Latest []time.Duration // the latest MaxGaps of them, oldest first
-	Open   bool            // a gap is open now
+	Open   time.Duration   // for how long a gap has been open; 0: none is
 }
 
 // Read answers what the page says.
 func (c *Page) Read() Reading {
-	r := Reading{Frames: c.p.Load(wordFrames), Gaps: c.p.Load(wordGaps), Open: c.p.Load(wordBroken) != 0}
+	r := Reading{Frames: c.p.Load(wordFrames), Gaps: c.p.Load(wordGaps)}
+	if b := c.p.Load(wordBroken); b != 0 {
+		r.Open = time.Duration(max(1, now()-int64(b)))
+	}
 	first := uint64(0)
 	if r.Gaps > MaxGaps {
 		first = r.Gaps - MaxGaps

@@ -1,8 +1,10 @@
 package program
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -89,4 +91,42 @@ func runs(pid int) bool {
 	}
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	return err != nil || !strings.Contains(string(stat), ") Z ")
+}
+
+// Rule: a child that is spoken to answers, ends when nobody speaks to it any more,
+// and its end is told in its own words.
+func TestTalk(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	c := script(t, `read word; echo "heard $word"; while read word; do :; done; echo nobody speaks >&2; exit 3`)
+	hear, say, end, err := (&Program{Root: "/"}).Talk(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(say, "this\n"); err != nil {
+		t.Error(err)
+	}
+	if line, err := bufio.NewReader(hear).ReadString('\n'); line != "heard this\n" || err != nil {
+		t.Errorf("heard %q, %v", line, err)
+	}
+	if err := end(); err == nil || !strings.HasSuffix(err.Error(), ": nobody speaks") {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// Rule: a child that does not end when it should is ended, and one that is not
+// waited for any longer is not heard any longer.
+func TestTalkWithTheDeaf(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	hear, _, end, err := (&Program{Root: "/"}).Talk(ctx, script(t, `sleep 600 & wait`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if text, err := io.ReadAll(hear); len(text) > 0 || err == nil {
+		t.Errorf("heard %q, %v", text, err)
+	}
+	if err := end(); err == nil || !strings.Contains(err.Error(), "took too long") {
+		t.Errorf("ended with %v", err)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,8 +60,12 @@ func (p *Program) plain(e jobs.Engine) jobs.Engine {
 	if p.suffix == "" || e == nil {
 		return e
 	}
-	return suffixed{e, p.suffix}
+	return Plain(e, p.suffix)
 }
+
+// Plain answers an engine for those who speak of jobs by the product's plain names,
+// though e's targets have a suffix. Files have their own names: Bootstrap is e's.
+func Plain(e jobs.Engine, suffix string) jobs.Engine { return suffixed{e, suffix} }
 
 // A suffixed engine's targets have a suffix of which who uses it knows nothing.
 type suffixed struct {
@@ -103,6 +108,7 @@ func (s suffixed) State(ctx context.Context, t jobs.Target) (jobs.State, error) 
 // List is Engine's.
 func (s suffixed) List(ctx context.Context) ([]jobs.State, error) {
 	list, err := s.Engine.List(ctx)
+	list = slices.Clone(list) // the engine's own, it may be
 	for i := range list {
 		list[i] = s.state(list[i])
 	}

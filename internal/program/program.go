@@ -1,7 +1,9 @@
-// Package program knows what every program of the bundle does when it starts:
-// take what it inherited, learn its root and its life, where its engine, its
-// peers and its sockets are on this system, and hear that it shall stop. It must
-// never know what the program is for.
+// Package program knows what programs of the bundle have in common: when one starts
+// it takes what it inherited, learns its root and its life, and where its engine, its
+// peers and its sockets are on this system; it hears that it shall stop. It knows the
+// children that one starts itself, by what signature peers are known and code is
+// judged, the names that jobs have here, who is logged in, and the machine's and the
+// boot's ids. It must never know what the program is for.
 package program
 
 import (

@@ -57,7 +57,7 @@ func (p *Program) systemEngine() (jobs.Engine, error) {
 	}
 	o.Jobs = append(o.Jobs, jobs.MakeTarget(jobs.GUI, p.Name(launchd.GUIAgent)))
 	if uid == 0 {
-		o.Sessions = sessions
+		o.Sessions = Logins
 	}
 	e, err := jobs.NewLaunchd(o)
 	if err != nil {
@@ -66,8 +66,9 @@ func (p *Program) systemEngine() (jobs.Engine, error) {
 	return e, nil
 }
 
-// sessions are the logins that the window server has.
-func sessions(context.Context) ([]jobs.Session, error) {
+// Logins are those that the window server has: people's, behind each other too, and
+// the login window.
+func Logins(context.Context) ([]jobs.Session, error) {
 	users, err := macos.ConsoleUsers()
 	if err != nil {
 		return nil, err

@@ -42,7 +42,7 @@ func (u *Updater) answer(id, text string, err error) {
 	a := status.Answer{ID: id, Text: pipe.Clip(text)}
 	switch {
 	case errors.Is(err, ErrHandOver):
-		a.Text = "another bundle takes the place"
+		a.Text = ErrHandOver.Error()
 	case err != nil:
 		a.Text, a.Error = "", pipe.Clip(err.Error())
 	}

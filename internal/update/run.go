@@ -194,7 +194,7 @@ func (u *Updater) do(ctx context.Context, r Request) (string, error) {
 		return u.look(ctx, r)
 	case "rollback":
 		if old := u.sight.beside.seal; old != nil && !old.Has("netchild") {
-			return "", fmt.Errorf("%w: before this release there was no payload", errNoWayBack)
+			return "", fmt.Errorf("%w: before this release there was none", errNoWayBack)
 		}
 		return "", u.revert("rolled back by a person", its)
 	case "unblock":

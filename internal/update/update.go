@@ -10,8 +10,9 @@ import (
 )
 
 // ErrHandOver ends a process: the bundle at the live path is another one than
-// it was started from, and its next start belongs to that one.
-var ErrHandOver = errors.New("another bundle was put in place")
+// it was started from, and its next start belongs to that one. Its text is the
+// answer to whoever asked for that: the next process knows what became of it.
+var ErrHandOver = errors.New("another bundle takes the place")
 
 // A Config says where things lie and how patient the updater is.
 type Config struct {

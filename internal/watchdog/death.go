@@ -53,7 +53,9 @@ func (d *Dog) bury() {
 	if d.want == Running && v.Life > d.asked {
 		d.answerWaiting(fmt.Errorf("life %d ended before its check-in: %v: %s", v.Life, v.Class, v.Text))
 	}
-	d.blame(v)
+	if v.Class.counts() {
+		d.endTrial(v, nil)
+	}
 	if early := d.early; early != 0 {
 		d.early = 0
 		d.turnTo(early)
@@ -65,8 +67,8 @@ func (d *Dog) bury() {
 func (d *Dog) death() Death {
 	exit := d.run.exit
 	death := Death{Class: d.run.end, Text: d.run.endText, Exit: exit, At: time.Now()}
-	if !d.run.upAt.IsZero() {
-		death.Uptime = death.At.Sub(d.run.upAt)
+	if !d.run.began.IsZero() {
+		death.Uptime = max(0, death.At.Sub(d.run.began)) // a clock may have been set back
 	}
 	switch {
 	case death.Class != None:

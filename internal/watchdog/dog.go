@@ -56,7 +56,7 @@ type Death struct {
 	Text   string
 	Exit   *Exit // nil: none was reported
 	At     time.Time
-	Uptime time.Duration // since it checked in; zero: it never did
+	Uptime time.Duration // since the engine started it, or, where that was not told, since it checked in
 }
 
 // Evidence is what a witness saw and where that is kept.
@@ -124,9 +124,9 @@ type Dog struct {
 // A run is what is known of the present life.
 type run struct {
 	pid      int
-	told     bool // the engine told of its start, so it will of its exit
-	conns    int  // open check-in connections
-	upAt     time.Time
+	told     bool      // the engine told of its start, so it will of its exit
+	conns    int       // open check-in connections
+	began    time.Time // as the engine says, or else its check-in
 	beatAt   time.Time
 	healthy  bool
 	goodbye  string
@@ -147,8 +147,8 @@ type note struct {
 	reply chan<- error // buffered; nil: nobody waits
 	do    func() error // instead of all the above: a question
 
-	turn  uint64 // of a timer: when it was armed, for when, how long before
-	at    time.Time
+	turn  uint64    // of a timer: when it was armed, for when, how long before
+	at    time.Time // of a start: since when
 	after time.Duration
 }
 

@@ -122,7 +122,7 @@ func (w *world) checkIn(l Life) {
 
 func (w *world) start(l Life) {
 	w.t.Helper()
-	w.dog.Started(l, 100+int(l))
+	w.dog.Started(l, 100+int(l), time.Now())
 	w.checkIn(l)
 }
 

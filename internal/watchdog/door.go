@@ -1,9 +1,14 @@
 package watchdog
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
-// Started: the engine started that life, or found it running.
-func (d *Dog) Started(life Life, pid int) { d.send(note{kind: started, life: life, pid: pid}) }
+// Started: the engine started that life at that time, or found it running since.
+func (d *Dog) Started(life Life, pid int, at time.Time) {
+	d.send(note{kind: started, life: life, pid: pid, at: at})
+}
 
 // StartFailed: the engine could not start that life.
 func (d *Dog) StartFailed(life Life, err error) {

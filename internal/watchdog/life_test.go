@@ -12,7 +12,7 @@ import (
 // Rule: a supervisor that has just started adopts what runs; nobody died.
 func TestAdoption(t *testing.T) {
 	inWorld(t, policy, func(t *testing.T, w *world) {
-		w.dog.Started(41, 777)
+		w.dog.Started(41, 777, time.Now())
 		w.checkIn(41)
 		s := w.is(Up)
 		if s.Life != 41 || s.PID != 777 || s.Restarts != 0 || s.Last != (Verdict{}) {
@@ -27,7 +27,7 @@ func TestCheckInBeforeStarted(t *testing.T) {
 	inWorld(t, policy, func(t *testing.T, w *world) {
 		w.checkIn(1)
 		w.is(Up)
-		w.dog.Started(1, 55)
+		w.dog.Started(1, 55, time.Now())
 		if s := w.is(Up); s.PID != 55 {
 			t.Errorf("pid %d, want 55", s.PID)
 		}
@@ -46,7 +46,7 @@ func TestCheckInBeforeTheExitOfTheLifeBefore(t *testing.T) {
 		w.is(Lost)
 		w.dog.Lost(1)
 		w.dog.Exited(1, Exit{Signal: 11})
-		w.dog.Started(2, 102)
+		w.dog.Started(2, 102, time.Now())
 		s := w.is(Up)
 		if s.Life != 2 || s.PID != 102 || s.Last.Life != 1 || s.Last.Text != "signal 11 (segmentation fault)" || s.Tally != 1 {
 			t.Errorf("status %+v, want life 2 up after life 1 died of signal 11", s)
@@ -76,7 +76,7 @@ func TestEarlySuccessorThatDiesEarly(t *testing.T) {
 		w.dog.Lost(2)
 		w.crash(1)
 		w.is(Down)
-		w.dog.Started(2, 102)
+		w.dog.Started(2, 102, time.Now())
 		w.crash(2)
 		if s := w.is(Down); s.Tally != 2 || s.Last.Life != 2 {
 			t.Errorf("status %+v, want two deaths, the last of life 2", s)
@@ -88,7 +88,7 @@ func TestEarlySuccessorThatDiesEarly(t *testing.T) {
 func TestEngineMovesOn(t *testing.T) {
 	inWorld(t, policy, func(t *testing.T, w *world) {
 		w.start(1)
-		w.dog.Started(2, 102)
+		w.dog.Started(2, 102, time.Now())
 		s := w.is(Starting)
 		if s.Life != 2 || s.Last.Life != 1 || s.Last.Class != Crash || s.Last.Text != "gone without an exit report" {
 			t.Errorf("status %+v, want life 2 starting and a verdict on life 1", s)
@@ -173,16 +173,49 @@ func TestCheckInAgain(t *testing.T) {
 	})
 }
 
+// Rule: a life lasts from the start that the engine tells, whenever it tells, and
+// only where it tells none from the check-in; never for less than nothing.
+func TestUptime(t *testing.T) {
+	for name, c := range map[string]struct {
+		live func(*world)
+		want time.Duration
+	}{
+		"told, then checked in": {func(w *world) { w.start(1); later(time.Second) }, time.Second},
+		"slow to check in": {func(w *world) {
+			w.dog.Started(1, 101, time.Now())
+			later(3 * time.Second)
+			w.checkIn(1)
+			later(time.Second)
+		}, 4 * time.Second},
+		"never checked in":    {func(w *world) { w.dog.Started(1, 101, time.Now()); later(3 * time.Second) }, 3 * time.Second},
+		"told of late":        {func(w *world) { at := time.Now(); later(time.Second); w.checkIn(1); w.dog.Started(1, 101, at) }, time.Second},
+		"adopted":             {func(w *world) { w.dog.Started(1, 101, time.Now().Add(-time.Hour)); w.checkIn(1) }, time.Hour},
+		"not told":            {func(w *world) { w.checkIn(1); later(2 * time.Second) }, 2 * time.Second},
+		"the clock went back": {func(w *world) { w.dog.Started(1, 101, time.Now().Add(time.Hour)); w.checkIn(1) }, 0},
+		"nothing is known":    {func(w *world) { w.dog.Exited(1, Exit{Signal: 11}) }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, policy, func(t *testing.T, w *world) {
+				c.live(w)
+				w.dog.Exited(1, Exit{Signal: 11})
+				if s := w.is(Down); s.Last.Class != Crash || s.Last.Uptime != c.want {
+					t.Errorf("verdict %+v, want an uptime of %v", s.Last, c.want)
+				}
+			})
+		})
+	}
+}
+
 func TestKilledWhenNeverReady(t *testing.T) {
 	inWorld(t, policy, func(t *testing.T, w *world) {
 		w.shows = func(Life, Death) Evidence { return Evidence{Class: Deadlock, Text: "other", Where: "here"} }
-		w.dog.Started(1, 101)
+		w.dog.Started(1, 101, time.Now())
 		later(policy.StartWithin)
 		w.is(Dying)
 		w.did("see 1 never-ready", "kill 1")
 		w.dog.Exited(1, Exit{Signal: 9})
 		s := w.is(Down)
-		want := Verdict{Life: 1, Class: NeverReady, Text: "not checked in within 10s", At: s.Last.At, Evidence: "here"}
+		want := Verdict{Life: 1, Class: NeverReady, Text: "not checked in within 10s", At: s.Last.At, Uptime: policy.StartWithin, Evidence: "here"}
 		if s.Last != want {
 			t.Errorf("verdict %+v, want %+v", s.Last, want)
 		}
@@ -244,7 +277,7 @@ func TestStallGivesTheTimeAgain(t *testing.T) {
 			}
 			return 0
 		}
-		w.dog.Started(1, 101)
+		w.dog.Started(1, 101, time.Now())
 		later(15 * time.Second)
 		if s := w.is(Starting); s.Reason != "the machine stood still for 5s" {
 			t.Errorf("reason %q", s.Reason)
@@ -297,7 +330,7 @@ func TestExitBeforeGoodbye(t *testing.T) {
 		"no last word":   {func(w *world) { later(policy.LostWithin) }, Crash},
 		"next life":      {func(w *world) { w.checkIn(2); w.dog.Goodbye(1, "idle"); w.dog.Lost(1) }, Idle},
 		"next life only": {func(w *world) { w.checkIn(2); later(policy.LostWithin) }, Crash},
-		"engine's news":  {func(w *world) { w.dog.Started(2, 102) }, Crash},
+		"engine's news":  {func(w *world) { w.dog.Started(2, 102, time.Now()) }, Crash},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, policy, func(t *testing.T, w *world) {
@@ -326,7 +359,7 @@ func TestRestart(t *testing.T) {
 			t.Errorf("want is %v, want running", s.Want)
 		}
 		w.dog.Exited(1, Exit{Signal: 9})
-		w.dog.Started(2, 102)
+		w.dog.Started(2, 102, time.Now())
 		w.is(Starting)
 		w.checkIn(2)
 		if err := <-done; err != nil {
@@ -400,7 +433,7 @@ func TestShutdownAnswersEverybody(t *testing.T) {
 			}
 		}
 		<-ended
-		w.dog.Started(2, 1) // nobody listens: must not block
+		w.dog.Started(2, 1, time.Now()) // nobody listens: must not block
 		if err := w.dog.CheckedIn(2); !errors.Is(err, ErrStopped) {
 			t.Errorf("check-in: %v, want ErrStopped", err)
 		}

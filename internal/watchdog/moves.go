@@ -73,7 +73,7 @@ func (d *Dog) turnTo(life Life) {
 
 func drop(_ *Dog, n note) { n.answer(ErrStranger) }
 
-func know(d *Dog, n note) { d.run.pid, d.run.told = n.pid, true }
+func know(d *Dog, n note) { d.run.pid, d.run.told, d.run.began = n.pid, true, n.at }
 
 func begin(d *Dog, n note) {
 	know(d, n)
@@ -87,8 +87,8 @@ func up(d *Dog, n note) {
 		return
 	}
 	d.run.conns = 1
-	if d.run.upAt.IsZero() {
-		d.run.upAt = time.Now()
+	if d.run.began.IsZero() {
+		d.run.began = time.Now()
 	}
 	d.changeState(Up)
 	d.forestall()

@@ -11,10 +11,10 @@ import (
 // reach brings a dog with FastDeaths 3 into a state, in life 3 (or after it).
 var reach = [states]func(*world){
 	Down:     func(w *world) { w.start(3); w.dog.Goodbye(3, "idle"); w.dog.Exited(3, Exit{}) },
-	Starting: func(w *world) { w.dog.Started(3, 103) },
+	Starting: func(w *world) { w.dog.Started(3, 103, time.Now()) },
 	Up:       func(w *world) { w.start(3) },
 	Lost:     func(w *world) { w.start(3); w.dog.Lost(3) },
-	Dying:    func(w *world) { w.dog.Started(3, 103); time.Sleep(policy.StartWithin) },
+	Dying:    func(w *world) { w.dog.Started(3, 103, time.Now()); time.Sleep(policy.StartWithin) },
 	Held:     func(w *world) { w.crashLoop(1, 3) },
 }
 

@@ -8,8 +8,7 @@ import (
 
 // A TrialSpec says what a trial bears.
 type TrialSpec struct {
-	MaxDeaths int           // so many deaths still pass
-	Deadline  time.Duration // fail when not passed by then; zero: never
+	Deadline time.Duration // fail when not passed by then; zero: never
 	// Seen is told of the health so far at each look. It may be nil. The loop
 	// calls it and is deaf meanwhile.
 	Seen func(healthy time.Duration)
@@ -17,7 +16,7 @@ type TrialSpec struct {
 
 // Trial passes, with a verdict of class Healthy, once the job was seen Up for
 // window in all, over one life or several. It fails with the verdict of the
-// death that was one too many, or with NeverReady at the deadline. What counts
+// first death that counts, or with NeverReady at the deadline. What counts
 // for no death elsewhere counts for none here. Both times are observed ones:
 // while the machine stands still, neither goes on. A trial ends with its ctx.
 func (d *Dog) Trial(ctx context.Context, spec TrialSpec, window time.Duration) (Verdict, error) {
@@ -41,7 +40,6 @@ type trial struct {
 	verdict          Verdict      // once ended
 	ended            chan<- error // buffered
 	healthy, watched time.Duration
-	deaths           int
 	looked           time.Time
 	timer            *time.Timer
 }
@@ -95,16 +93,6 @@ func (d *Dog) observe() {
 	}
 	d.endTrial(Verdict{Life: d.life, Class: class, At: now, Uptime: t.healthy,
 		Text: fmt.Sprintf("healthy for %v of %v after %v", round(t.healthy), t.window, round(t.watched))}, nil)
-}
-
-// blame counts a death.
-func (d *Dog) blame(v Verdict) {
-	if d.trial == nil || !v.Class.counts() {
-		return
-	}
-	if d.trial.deaths++; d.trial.deaths > d.trial.MaxDeaths {
-		d.endTrial(v, nil)
-	}
 }
 
 func (d *Dog) endTrial(v Verdict, err error) {

@@ -51,11 +51,12 @@ func (w *world) decided(end <-chan trialEnd, want Class) Verdict {
 // Rule: health is counted in observed healthy time.
 func TestTrialCountsTimeInUp(t *testing.T) {
 	inWorld(t, policy, func(t *testing.T, w *world) {
-		end := w.try(t.Context(), TrialSpec{MaxDeaths: 1}, 30*time.Second)
+		end := w.try(t.Context(), TrialSpec{}, 30*time.Second)
 		later(time.Hour) // down: nothing is counted
 		w.start(1)
 		later(20*time.Second + time.Millisecond)
-		w.crash(1)
+		w.dog.Goodbye(1, "idle")
+		w.dog.Exited(1, Exit{})
 		later(time.Minute)
 		w.start(2)
 		later(10*time.Second - 2*time.Millisecond)
@@ -67,11 +68,13 @@ func TestTrialCountsTimeInUp(t *testing.T) {
 	})
 }
 
+// Rule: the first death that counts fails a trial; that of a life before it does
+// not.
 func TestTrialFailsByDeath(t *testing.T) {
 	inWorld(t, policy, func(t *testing.T, w *world) {
 		w.start(1)
-		end := w.try(t.Context(), TrialSpec{MaxDeaths: 1}, time.Minute)
 		w.crash(1)
+		end := w.try(t.Context(), TrialSpec{}, time.Minute)
 		w.undecided(end)
 		w.dog.StartFailed(2, errors.New("no such file"))
 		if v := w.decided(end, StartFailed); v.Life != 2 || v.Evidence != "life-2" {

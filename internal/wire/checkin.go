@@ -39,11 +39,13 @@ type SessionInfo struct {
 	UID uint64 // at most MaxUID
 }
 
-// Terms answers a CheckIn: how netchild is watched. Stacks, where its crash
-// output goes, is optional (the disk may be full), and so is Page, where it
-// shows its progress (where there is none, it sends Beats).
+// Terms answers a CheckIn: how netchild is watched. Life, the number by which
+// this life is known from now on, is optional: 0 where an older supervisor tells
+// none. Stacks, where its crash output goes, is optional too (the disk may be
+// full), and so is Page, where it shows its progress (where there is none, it
+// sends Beats).
 type Terms struct {
-	Version              uint64
+	Version, Life        uint64 // Life is at most MaxLife
 	Stacks, Page         Handle
 	HangLimit, HangGrace time.Duration
 	Idle                 time.Duration // without a viewer, until netchild ends; 0 is never
@@ -57,6 +59,9 @@ func (m Terms) Dict() Dict {
 		"hang-limit": int64(m.HangLimit), "hang-grace": int64(m.HangGrace), "idle": int64(m.Idle),
 		"sessions": listSessions(m.Sessions),
 	}
+	if m.Life != 0 {
+		d["life"] = m.Life
+	}
 	return d.with("stacks", m.Stacks).with("page", m.Page)
 }
 
@@ -65,6 +70,7 @@ func ParseTerms(d Dict) (Terms, error) {
 	f := openReply(d, KindTerms)
 	return finish(f, Terms{
 		Version:   f.uint("version", 1, maxUint),
+		Life:      f.optionalUint("life", 1, MaxLife),
 		Stacks:    f.optional("stacks", HandleFD),
 		Page:      f.optional("page", HandleFD),
 		HangLimit: f.duration("hang-limit"),

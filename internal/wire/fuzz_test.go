@@ -132,6 +132,8 @@ func FuzzParse(f *testing.F) {
 	for i := range kinds {
 		f.Add(byte(i), []byte{})
 		f.Add(byte(i), []byte{1, 1, 3, 200, 8, 1, 2, 3, 4, 5, 6, 7, 8})
+		f.Add(byte(i), []byte{1, 1, 4, 5, 1, 0, 0, 0, 0}) // of terms: a life beyond its limit
+		f.Add(byte(i), []byte{1, 1, 4, 4, 255, 255, 255, 255})
 		f.Add(byte(i), []byte{0, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2})
 		f.Add(byte(i), []byte("\x01\x03surfaces and other words that matter"))
 	}

@@ -57,7 +57,7 @@ func samples() map[Kind]struct {
 		KindRelay:       {parser(ParseRelay), Relay{"1"}},
 		KindRelayed:     {parser(ParseRelayed), Relayed{handle(HandleEndpoint)}},
 		KindCheckIn:     {parser(ParseCheckIn), CheckIn{4, "v1", 1, 1}},
-		KindTerms:       {parser(ParseTerms), Terms{1, handle(HandleFD), handle(HandleFD), time.Second, time.Minute, time.Hour, logins}},
+		KindTerms:       {parser(ParseTerms), Terms{1, 7, handle(HandleFD), handle(HandleFD), time.Second, time.Minute, time.Hour, logins}},
 		KindBeat:        {parser(ParseBeat), Beat{}},
 		KindSessions:    {parser(ParseSessions), Sessions{logins}},
 		KindLease:       {parser(parseLease), Lease{aMoment}},
@@ -93,7 +93,7 @@ func countHandles(d Dict) (n int) {
 // Every field is either optional, as documented, or its absence and a wrong
 // type are refused, and a refused message keeps its handles.
 func TestMessagesWantTheirFields(t *testing.T) {
-	free := map[string]bool{"attach.agent": true, "terms.stacks": true, "terms.page": true, "lease.until": true}
+	free := map[string]bool{"attach.agent": true, "terms.life": true, "terms.stacks": true, "terms.page": true, "lease.until": true}
 	for kind, s := range samples() {
 		for key := range s.full.Dict() {
 			missing := s.full.Dict()
@@ -173,6 +173,7 @@ func TestMessagesKeepTheirLimits(t *testing.T) {
 		{KindRelay, "session", []any{"", "../1"}},
 		{KindRelayed, "endpoint", []any{handle(HandleFD)}},
 		{KindCheckIn, "min", []any{uint64(0), uint64(2)}},
+		{KindTerms, "life", []any{uint64(0), uint64(MaxLife + 1), uint64(1 << 63)}},
 		{KindTerms, "hang-limit", []any{int64(-1), int64(MaxDuration + 1)}},
 		{KindTerms, "hang-grace", []any{int64(-1), int64(MaxDuration + 1)}},
 		{KindTerms, "idle", []any{int64(-1), int64(MaxDuration + 1)}},
@@ -197,6 +198,17 @@ func TestHelloSession(t *testing.T) {
 	}
 	if _, err := ParseHello(Hello{1, 1, "", ClaimAgent, ""}.Dict()); !errors.Is(err, ErrMalformed) {
 		t.Errorf("agent without session: %v", err)
+	}
+}
+
+// Terms of a supervisor that numbers no lives say nothing of one.
+func TestTermsWithoutALife(t *testing.T) {
+	d := Terms{Version: 1}.Dict()
+	if _, there := d["life"]; there {
+		t.Errorf("%v", d)
+	}
+	if m, err := ParseTerms(d); err != nil || m.Life != 0 {
+		t.Errorf("%+v, %v", m, err)
 	}
 }
 

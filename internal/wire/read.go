@@ -16,6 +16,7 @@ const (
 	MaxStride   = 4 * MaxSide         // bytes of a row; a multiple of four
 	MaxFormat   = 1<<32 - 1           // a four-character code
 	MaxUID      = 1<<32 - 1           // a user id
+	MaxLife     = 1<<32 - 1           // a life that a supervisor tells: nobody counts further
 	MaxDuration = 30 * 24 * time.Hour // any span of time
 	MaxLease    = 24 * time.Hour      // from now to the end of a lease; a later end is brought forward
 	Slots       = 3                   // surfaces of a chain
@@ -163,6 +164,14 @@ func (f *fields) sessions(key string) []SessionInfo {
 		all = append(all, s)
 	}
 	return all
+}
+
+// optionalUint answers 0 where there is none.
+func (f *fields) optionalUint(key string, low, high uint64) uint64 {
+	if _, there := f.d[key]; !there {
+		return 0
+	}
+	return f.uint(key, low, high)
 }
 
 // optionalDate answers the zero time where there is none.

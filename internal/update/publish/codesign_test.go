@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"debug/macho"
@@ -30,6 +31,13 @@ func be32(v ...uint32) []byte {
 
 // selfMade answers an identity of that team, which is its own root.
 func selfMade(t *testing.T, team string) *sign.Identity {
+	t.Helper()
+	id, _ := ownRoot(t, team)
+	return id
+}
+
+// ownRoot is selfMade, with the root's digest.
+func ownRoot(t *testing.T, team string) (*sign.Identity, [32]byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -60,7 +68,7 @@ func selfMade(t *testing.T, team string) *sign.Identity {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return id
+	return id, sha256.Sum256(der)
 }
 
 // claims are what a program's signature says.
@@ -116,6 +124,21 @@ func machO(cpu macho.Cpu) []byte {
 	commands := slices.Concat(segment("__TEXT", 72+80, 0, 0, text, section...), segment("__LINKEDIT", 72, text, text, link))
 	file := make([]byte, text+link)
 	copy(file, slices.Concat(words(macho.Magic64, uint32(cpu), 0, uint32(macho.TypeExec), 2, uint32(len(commands)), 0x85, 0), commands))
+	return file
+}
+
+// fatMachO answers such a program for arm64 and others.
+func fatMachO(others ...macho.Cpu) []byte {
+	const align = 14
+	parts := append([]macho.Cpu{macho.CpuArm64}, others...)
+	head, file := be32(macho.MagicFat, uint32(len(parts))), make([]byte, 1<<align)
+	for _, c := range parts {
+		file = append(file, make([]byte, -len(file)&(1<<align-1))...)
+		part := machO(c)
+		head = append(head, be32(uint32(c), 3, uint32(len(file)), uint32(len(part)), align)...)
+		file = append(file, part...)
+	}
+	copy(file, head)
 	return file
 }
 

@@ -82,6 +82,8 @@ type bench struct {
 	repo *memRepo
 	keys string // where the memory lies
 	told []string
+
+	anchors [][32]byte
 }
 
 func newBench(t *testing.T) *bench {
@@ -107,7 +109,7 @@ func (b *bench) open() *Publisher {
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(func() { lock.Close() })
-	o := Options{Repo: b.repo.dir, Keys: tufrepo.KeyDirs{Targets: b.keys}, Now: start, Progress: func(s string) { b.told = append(b.told, s) }}
+	o := Options{Repo: b.repo.dir, Keys: tufrepo.KeyDirs{Targets: b.keys}, Now: start, Anchors: b.anchors, Progress: func(s string) { b.told = append(b.told, s) }}
 	return &Publisher{o: o, repo: b.repo, lock: lock, store: newStore(b.repo.dir)}
 }
 

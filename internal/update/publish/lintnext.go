@@ -1,19 +1,24 @@
 package publish
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
 	"portward/internal/bundle"
+	"portward/internal/bundle/signature"
 	"portward/internal/update"
 )
 
 // lint tells what there is to say of a release that is to follow the present
 // one. Its blobs and patches are proved when they are made; all dates but root's
 // are new when it is signed.
-func (p *Publisher) lint(s Summary, before present, on shelf, next side) error {
+func (p *Publisher) lint(plan Plan, s Summary, before present, on shelf, next side) error {
 	var l findings
 	l.root(p.repo, p.o.Now)
+	if s.Platform == bundle.Universal {
+		l.signed(plan.Bundle, signature.Options{Anchors: p.o.Anchors})
+	}
 	if before.hash != "" {
 		old, err := p.published(on, before.hash)
 		if err != nil {
@@ -29,7 +34,7 @@ func (p *Publisher) lint(s Summary, before present, on shelf, next side) error {
 		p.o.Progress(f.String())
 	}
 	if Refused(l) {
-		return fmt.Errorf("%s would hurt the people who run %s\nhint: each line that begins with \"error:\" says how; --despite-lint publishes it all the same", s.Version, before.Version)
+		return fmt.Errorf("%s would hurt the people who run %s\nhint: each line that begins with \"error:\" says how; --despite-lint publishes it all the same", s.Version, cmp.Or(before.Version, "it"))
 	}
 	return nil
 }
@@ -40,6 +45,14 @@ func (l *findings) root(repo repository, now time.Time) {
 		if e.Role == "root" && !e.Expires.After(now) {
 			l.refuse("root expired at %s: no machine installs anything; portward keys renew", e.Expires.UTC().Format(time.RFC3339))
 		}
+	}
+}
+
+// signed finds what no Mac would believe of an app. What nobody signed is believed
+// where its hashes are known, and a release's are not.
+func (l *findings) signed(dir string, o signature.Options) {
+	if _, err := signature.VerifyBundle(bundle.Layout(dir).App(), o); err != nil {
+		l.refuse("Apple's signature: %v; portward sign --help", err)
 	}
 }
 

@@ -2,7 +2,6 @@ package publish
 
 import (
 	"debug/macho"
-	"slices"
 	"strings"
 	"testing"
 
@@ -13,17 +12,6 @@ import (
 // Mac's processors it is the one that every Mac looks for.
 func TestPlatformOf(t *testing.T) {
 	thin := machO(macho.CpuArm64)
-	fat := func(others ...macho.Cpu) []byte {
-		n := uint32(1 + len(others))
-		head := be32(macho.MagicFat, n, uint32(macho.CpuArm64), 0, 8+20*n, uint32(len(thin)), 0)
-		body := thin
-		for _, c := range others {
-			part := machO(c)
-			head = append(head, be32(uint32(c), 3, 8+20*n+uint32(len(body)), uint32(len(part)), 0)...)
-			body = slices.Concat(body, part)
-		}
-		return slices.Concat(head, body)
-	}
 	for name, c := range map[string]struct {
 		data []byte
 		want string
@@ -33,8 +21,8 @@ func TestPlatformOf(t *testing.T) {
 		"Linux":                  {elfFor(0x3e), "linux-amd64"},
 		"Linux on what no Go is": {elfFor(0x16), ""},
 		"one processor":          {thin, "darwin-arm64"},
-		"fat with one":           {fat(), "darwin-arm64"},
-		"both":                   {fat(macho.CpuAmd64), bundle.Universal},
+		"fat with one":           {fatMachO(), "darwin-arm64"},
+		"both":                   {fatMachO(macho.CpuAmd64), bundle.Universal},
 		"PowerPC":                {machO(macho.CpuPpc64), ""},
 	} {
 		if got := PlatformOf(strings.NewReader(string(c.data))); got != c.want {

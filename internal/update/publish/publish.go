@@ -36,6 +36,7 @@ type Options struct {
 	Keys     tufrepo.KeyDirs // Root is not needed
 	Pass     tufrepo.Pass
 	Now      time.Time
+	Anchors  [][32]byte   // who vouches for those who sign a Mac's programs; nil: Apple
 	Progress func(string) // may be nil
 }
 
@@ -142,8 +143,8 @@ type Summary struct {
 	DeltaBytes        int64
 }
 
-// Publish makes a bundle the channel's release, unless lint refuses it as the
-// successor of the present one.
+// Publish makes a bundle the channel's release, unless lint refuses it: as the
+// successor of the present one or, for Macs, as signed by nobody.
 func (p *Publisher) Publish(plan Plan) (Summary, error) {
 	next, err := bundleAt(plan.Bundle)
 	if err != nil {
@@ -165,7 +166,7 @@ func (p *Publisher) Publish(plan Plan) (Summary, error) {
 	if err := p.isNewer(seal, before, on); err != nil {
 		return Summary{}, fmt.Errorf("%s/%s: %w", s.Channel, s.Platform, err)
 	}
-	if err := p.lint(s, before, on, next); err != nil && !plan.DespiteLint {
+	if err := p.lint(plan, s, before, on, next); err != nil && !plan.DespiteLint {
 		return Summary{}, fmt.Errorf("%s/%s: %w", s.Channel, s.Platform, err)
 	}
 	release := update.Release{

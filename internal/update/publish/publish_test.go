@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"debug/macho"
 	"errors"
 	"io"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"portward/internal/bundle"
+	"portward/internal/bundle/sign"
 	"portward/internal/update"
 	"portward/internal/update/delta"
 	"portward/internal/update/fetch"
@@ -358,5 +360,61 @@ func TestLyingAlgorithm(t *testing.T) {
 	}
 	if _, err := d.patch(liar{}, pair{"a", "a", "liar"}, []byte("old"), []byte("old")); err != nil {
 		t.Error(err)
+	}
+}
+
+// Rule: a Mac's release is signed, by somebody whom Apple vouches for, or somebody
+// insists.
+func TestPublishWantsApplesSignature(t *testing.T) {
+	t.Parallel()
+	id, anchor := ownRoot(t, "TEAM123456")
+	mac := func(by *sign.Identity) string {
+		p := usual("1.0.0")
+		for name := range p.programs {
+			p.programs[name] = fatMachO(macho.CpuAmd64)
+		}
+		dir := p.make(t)
+		if by == nil {
+			return dir
+		}
+		ids := map[string]string{}
+		for name := range p.programs {
+			ids["Contents/MacOS/"+name] = "dev.portward." + name
+		}
+		if err := sign.Bundle(bundle.Layout(dir).App(), sign.Options{Identity: by, Identifiers: ids, Runtime: true}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := bundle.Reseal(dir, nil); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	forMacs := func(p *Plan) { p.Platform = bundle.Universal }
+	for name, c := range map[string]struct {
+		by      *sign.Identity
+		anchors [][32]byte
+		says    string // "": it is published
+	}{
+		"signed":                {id, [][32]byte{anchor}, ""},
+		"not signed":            {nil, [][32]byte{anchor}, "Apple's signature"},
+		"by nobody":             {sign.AdHoc(), [][32]byte{anchor}, "ad hoc"},
+		"by nobody Apple knows": {id, nil, "roots"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.anchors = c.anchors
+			dir := mac(c.by)
+			_, err := b.publish(dir, forMacs)
+			if c.says == "" {
+				if err != nil {
+					t.Error(err, b.told)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(strings.Join(b.told, "\n"), c.says) || b.repo.signed > 0 {
+				t.Errorf("%v, told %q", err, b.told)
+			}
+			b.mustPublish(dir, func(p *Plan) { forMacs(p); p.DespiteLint = true })
+		})
 	}
 }
