@@ -17,6 +17,9 @@ import (
 // What one agent may hold.
 var agentLimits = surface.Limits{Chains: 2, Bytes: 512 << 20}
 
+// maxAgents is how many agents there are at once, half of them of one user.
+const maxAgents = 64
+
 // maxRefused is how often an agent may ask for what it does not get.
 const maxRefused = 100
 
@@ -27,6 +30,7 @@ const askEvery = 2 * time.Second
 type agent struct {
 	n       *netchild
 	conn    *xpcpeer.Conn
+	uid     uint32
 	account *surface.Account
 
 	// Of the connection's handler alone.
@@ -51,15 +55,39 @@ func (n *netchild) openDoor() (*xpcpeer.Listener, error) {
 	return xpcpeer.Listen(n.transport, n.p.Name(launchd.NetChildService), xpcpeer.Config{
 		Policy:      n.mayEnter,
 		Requirement: n.p.Requirement(launchd.GUIAgent),
+		MaxPeers:    2 * maxAgents, // so that who is turned away by admit takes nobody's place
 		Log:         n.log,
 		Accept: func(c *xpcpeer.Conn) (xpcpeer.Events, error) {
-			a := &agent{n: n, conn: c, account: surface.NewAccount(agentLimits), phase: wire.PhaseFresh, role: wire.RoleAgent, chains: map[uint64]func(){}}
-			n.mu.Lock()
-			n.agents[c] = a
-			n.mu.Unlock()
+			uid := c.Evidence().UID
+			a := &agent{n: n, conn: c, uid: uid, account: surface.NewAccount(agentLimits), phase: wire.PhaseFresh, role: wire.RoleAgent, chains: map[uint64]func(){}}
+			if err := n.admit(c, a); err != nil {
+				return xpcpeer.Events{}, err
+			}
 			return xpcpeer.Events{Message: a.message, Invalid: a.gone}, nil
 		},
 	})
+}
+
+// admit gives an agent a place. One is the probe's: others who take all they get
+// must not make a release look bad that serves nobody else.
+func (n *netchild) admit(c *xpcpeer.Conn, a *agent) error {
+	most := maxAgents - 1
+	if n.logins.probes(a.uid) {
+		most++
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	own := 0
+	for _, b := range n.agents {
+		if b.uid == a.uid {
+			own++
+		}
+	}
+	if len(n.agents) >= most || own >= maxAgents/2 {
+		return fmt.Errorf("uid %d has %d connections, of %d: no room for more", a.uid, own, len(n.agents))
+	}
+	n.agents[c] = a
+	return nil
 }
 
 // message acts on what an agent says. A fault of the agent's ends its own

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -80,6 +81,13 @@ func (l *logins) find(ctx context.Context, ok func(wire.SessionInfo) bool) bool 
 // has answers whether uid is logged in as session.
 func (l *logins) has(ctx context.Context, session string, uid uint32) bool {
 	return l.find(ctx, func(s wire.SessionInfo) bool { return s.ID == session && s.UID == uint64(uid) })
+}
+
+// probes says whether the probe of a trial runs as uid at present.
+func (l *logins) probes(uid uint32) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Contains(l.list, wire.SessionInfo{ID: wire.ProbeSession, UID: uint64(uid)})
 }
 
 // mayEnter is the policy of netchild's service: a user who is logged in, and,

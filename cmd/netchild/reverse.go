@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"portward/internal/program"
 	"portward/internal/wire"
 	"portward/internal/xpcpeer"
 	"portward/launchd"
@@ -19,7 +18,7 @@ func (a *agent) meet(ep wire.Handle) error {
 	if ep.Object == nil {
 		return nil
 	}
-	kept, err := program.Keep(ep)
+	kept, err := xpcpeer.Keep(a.n.transport, ep)
 	if err != nil {
 		return err
 	}
@@ -132,7 +131,7 @@ func (a *agent) relay(d wire.Dict) (wire.Dict, error) {
 		session, ep := other.session, other.endpoint
 		var kept wire.Handle
 		if ep.Object != nil && session == r.Session {
-			kept, err = program.Keep(ep)
+			kept, err = xpcpeer.Keep(a.n.transport, ep)
 		}
 		other.mu.Unlock()
 		if kept.Object != nil {

@@ -21,8 +21,8 @@ const signUsage = `usage: portward sign --p12 FILE [flags] BUNDLE
 
 Signs the programs and the app of BUNDLE, which portward pack made for macOS, with
 the hardened runtime, and makes its seal again. It needs no Mac. What is not as
-its seal says is not signed; nor is what a sign that was interrupted left: pack it
-anew.
+its seal says is not signed. A copy beside BUNDLE is signed, verified, and put in
+its place: one that was interrupted leaves BUNDLE as it was, or signed.
 
   --p12 FILE          the identity: key, certificate and those above it, up to the
                       root, as Keychain Access exports it
@@ -53,19 +53,16 @@ func signBundle(args []string) (int, error) {
 	if err != nil {
 		return program.ExitUsage, err
 	}
-	if !s.seal {
-		o, err := s.options()
-		if err != nil {
-			return program.ExitConfig, err
+	var seal *bundle.Seal
+	if s.seal {
+		seal, err = s.reseal()
+	} else {
+		o, optErr := s.options()
+		if optErr != nil {
+			return program.ExitConfig, optErr
 		}
-		if err := s.sign(o); err != nil {
-			return exitData, err
-		}
+		seal, err = s.replace(o)
 	}
-	if _, err := bundle.Reseal(s.bundle, nil); err != nil {
-		return exitData, err
-	}
-	seal, err := bundle.Verify(s.bundle) // as machines will
 	if err != nil {
 		return exitData, err
 	}
@@ -146,6 +143,14 @@ func (s *signing) sign(o sign.Options) error {
 	}
 	o.Identifiers = identifiersIn(seal)
 	return sign.Bundle(bundle.Layout(s.bundle).App(), o)
+}
+
+// reseal makes the seal again and reads everything as machines will.
+func (s *signing) reseal() (*bundle.Seal, error) {
+	if _, err := bundle.Reseal(s.bundle, nil); err != nil {
+		return nil, err
+	}
+	return bundle.Verify(s.bundle)
 }
 
 // identifiersIn answers those of the programs, by their paths from the app.

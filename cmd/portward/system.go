@@ -170,10 +170,11 @@ func (s *system) loadOne(ctx context.Context, d jobs.Domain, path string) error 
 	}
 }
 
-// unload ends the jobs: what starts others before what is started.
+// unload ends the jobs: what starts others before what is started. The rescue's
+// starts the supervisor, which loads it for a trial, so that it may be there again.
 func (s *system) unload(ctx context.Context) error {
 	for _, t := range []jobs.Target{
-		jobs.MakeTarget(jobs.GUI, launchd.GUIAgent), rescueTarget, supervisorTarget, netchildTarget,
+		jobs.MakeTarget(jobs.GUI, launchd.GUIAgent), rescueTarget, supervisorTarget, rescueTarget, netchildTarget,
 	} {
 		err := s.engine.Bootout(ctx, t)
 		if err != nil && !errors.Is(err, jobs.ErrNotLoaded) && !errors.Is(err, jobs.ErrNoSession) {

@@ -23,11 +23,7 @@ import (
 func (s *system) put(ctx context.Context, o installing, dir string, v *verified) error {
 	live := program.BundleDir(s.root())
 	installed, err := bundle.ReadSeal(live)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return fmt.Errorf("%w\nhint: portward uninstall first", err)
-	case installed.Hash() != v.Hash:
+	if err == nil && installed.Hash() != v.Hash {
 		return fmt.Errorf("%s is installed, and it takes releases by itself\nhint: for another one, portward uninstall first: configuration and state stay", installed.Version)
 	}
 	who, err := s.accounts.ensure(ctx)
@@ -37,12 +33,39 @@ func (s *system) put(ctx context.Context, o installing, dir string, v *verified)
 	if err := s.furnish(who, o, v); err != nil {
 		return err
 	}
-	if installed == nil {
-		if err := durable.Rename(dir, live); err != nil {
+	if !whole(live) {
+		if err := s.replace(ctx, live, dir); err != nil {
 			return err
 		}
 	}
 	return s.plists(live)
+}
+
+// whole says whether a bundle is complete, and says itself whom to trust.
+func whole(live string) bool {
+	if _, err := bundle.Verify(live); err != nil {
+		return false
+	}
+	files, err := vouching(live)
+	return err == nil && checkRoot(files["root.json"]) == nil
+}
+
+// replace puts the staged bundle to where none is, or a damaged one. Nothing that
+// was started out of that runs on.
+func (s *system) replace(ctx context.Context, live, dir string) error {
+	switch _, err := os.Lstat(live); {
+	case err == nil:
+		s.say("what is in %s is damaged, and is replaced", live)
+		if err := s.unload(ctx); err != nil {
+			return err
+		}
+		if err := durable.Rename(live, filepath.Join(s.staging(), "before")); err != nil {
+			return err
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return durable.Rename(dir, live)
 }
 
 // furnish makes what the programs expect under the root, where there are no sockets:
@@ -169,7 +192,7 @@ func (s *system) plists(live string) error {
 	} {
 		data, err := os.ReadFile(from)
 		if err == nil {
-			err = writeNew(to, data)
+			err = s.writeNew(to, data)
 		}
 		if err != nil {
 			return err
@@ -179,15 +202,19 @@ func (s *system) plists(live string) error {
 }
 
 // writeNew leaves a file alone that is as it should be: macOS tells people of new
-// ones.
-func writeNew(path string, data []byte) error {
+// ones. Half of one never lies there: that directory is not ours to sweep.
+func (s *system) writeNew(path string, data []byte) error {
 	if was, err := os.ReadFile(path); err == nil && bytes.Equal(was, data) {
 		return nil
 	}
 	if err := durable.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return durable.Write(path, data, 0o644)
+	staged := filepath.Join(s.staging(), filepath.Base(path))
+	if err := durable.Write(staged, data, 0o644); err != nil {
+		return err
+	}
+	return durable.Rename(staged, path)
 }
 
 func removeIfThere(path string) error {

@@ -16,11 +16,14 @@ import (
 	"portward/internal/config"
 	"portward/internal/durable"
 	"portward/internal/program"
+	"portward/internal/update/pipe"
 	"portward/internal/update/tufrepo"
 )
 
 // stagingName is below the root, where nobody else may write.
 const stagingName = "install"
+
+func (s *system) staging() string { return filepath.Join(s.root(), stagingName) }
 
 // install does everything that can fail before the bundle is in its place: it
 // copies the bundle, so that nobody else owns the bytes, and looks at the copy.
@@ -28,16 +31,19 @@ func (s *system) install(ctx context.Context, o installing) error {
 	if err := durable.MkdirAll(s.root(), 0o755); err != nil {
 		return err
 	}
-	staging := filepath.Join(s.root(), stagingName)
-	if err := durable.RemoveAll(staging); err != nil { // of one that was interrupted
+	return s.alone(func() error { return s.installAlone(ctx, o) })
+}
+
+func (s *system) installAlone(ctx context.Context, o installing) error {
+	if err := s.renew(); err != nil {
 		return err
 	}
-	dir := filepath.Join(staging, bundle.Name)
+	dir := filepath.Join(s.staging(), bundle.Name)
 	v, err := s.stage(o, dir)
 	if err == nil {
 		err = s.put(ctx, o, dir, v)
 	}
-	if err := errors.Join(err, durable.RemoveAll(staging)); err != nil {
+	if err := errors.Join(err, durable.RemoveAll(s.staging())); err != nil {
 		return err
 	}
 	s.say("installed %s in %s", v.Version, s.root())
@@ -48,9 +54,6 @@ func (s *system) install(ctx context.Context, o installing) error {
 func (s *system) stage(o installing, dir string) (*verified, error) {
 	seal, err := bundle.ReadSeal(o.bundle)
 	if err != nil {
-		return nil, err
-	}
-	if err := durable.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return nil, err
 	}
 	if err := copySealed(o.bundle, dir, seal); err != nil {
@@ -122,14 +125,9 @@ func copyOne(root *os.Root, e bundle.Entry, to string) error {
 // a seed, which is all that one believes; what came with the bundle; or, for one
 // that never gets another release, keys that nobody keeps.
 func vouchFor(o installing, dir string, seal *bundle.Seal) error {
-	files := map[string][]byte{}
-	for _, name := range []string{"root.json", "targets.json"} {
-		data, err := os.ReadFile(filepath.Join(bundle.Layout(o.bundle).Tuf(), name))
-		if err == nil {
-			files[name] = data
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	files, err := vouching(o.bundle)
+	if err != nil {
+		return err
 	}
 	switch {
 	case o.trust != "":
@@ -147,22 +145,100 @@ func vouchFor(o installing, dir string, seal *bundle.Seal) error {
 	case files["root.json"] == nil && !seal.Has("netchild"):
 		return fmt.Errorf("%s is a seed, which fetches the rest\nhint: --repo URL --trust FILE say from where", o.bundle)
 	case files["root.json"] == nil:
-		var err error
 		if files, err = throwAway(seal); err != nil {
 			return err
 		}
 	}
+	if err := vouched(files, seal); err != nil {
+		return fmt.Errorf("%s: its tuf/ does not vouch for it: %w\nhint: pack it again, or install a seed, made by portward pack --seed", o.bundle, err)
+	}
 	return vouch(dir, files)
 }
 
-func checkRoot(root []byte) error {
-	scratch, err := os.MkdirTemp("", "portward-trust-")
+// vouching reads what lies in the bundle at dir to vouch for it. Its owner is not
+// root, who reads: no link is followed, no pipe waited for.
+func vouching(dir string) (map[string][]byte, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	tuf, err := filepath.Rel(dir, bundle.Layout(dir).Tuf())
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{}
+	if info, err := root.Lstat(tuf); err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("%s: %s is no directory", dir, tuf)
+	}
+	for _, name := range []string{"root.json", "targets.json"} {
+		data, err := readPlain(root, tuf+"/"+name)
+		if err == nil {
+			files[name] = data
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s: %w", dir, err)
+		}
+	}
+	return files, nil
+}
+
+// readPlain reads a regular file of what a bundle holds of one at most.
+func readPlain(root *os.Root, name string) ([]byte, error) {
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: not a regular file", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, pipe.MaxGet+1))
+	if err == nil && len(data) > pipe.MaxGet {
+		err = fmt.Errorf("%s: more than %d bytes", name, pipe.MaxGet)
+	}
+	return data, err
+}
+
+// vouched makes sure that the root is one, and that targets, where there are any,
+// are its own and name the seal: a supervisor would trust nobody else.
+func vouched(files map[string][]byte, seal *bundle.Seal) error {
+	trust, done, err := trusting(files["root.json"])
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(scratch)
-	_, err = tufrepo.OpenAny(filepath.Join(scratch, "trust"), program.Built(), root)
+	defer done()
+	data, err := seal.Bytes()
+	if err != nil || files["targets.json"] == nil {
+		return err
+	}
+	return trust.Vouches(files["targets.json"], data)
+}
+
+func checkRoot(root []byte) error {
+	_, done, err := trusting(root)
+	if err == nil {
+		done()
+	}
 	return err
+}
+
+// trusting answers whom a root says to trust, and how to let go of that.
+func trusting(root []byte) (*tufrepo.Trust, func(), error) {
+	scratch, err := os.MkdirTemp("", "portward-trust-")
+	if err != nil {
+		return nil, nil, err
+	}
+	done := func() { os.RemoveAll(scratch) }
+	trust, err := tufrepo.OpenAny(filepath.Join(scratch, "trust"), program.Built(), root)
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	return trust, done, nil
 }
 
 // throwAway answers metadata for the seal, signed by keys that nobody keeps.

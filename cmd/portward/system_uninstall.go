@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"portward/internal/bundle"
 	"portward/internal/durable"
 	"portward/launchd"
 )
@@ -20,6 +21,13 @@ func keptBySystem() []string { return []string{"etc", "state", "log", "evidence"
 // those that were put there later: the rescue's for a trial, the login window's agent
 // by whoever wanted it.
 func (s *system) uninstall(ctx context.Context, purge bool) error {
+	if err := s.alone(func() error { return s.uninstallAlone(ctx, purge) }); err != nil || !purge {
+		return err
+	}
+	return removeIfThere(s.root()) // empty, but for who installs again meanwhile
+}
+
+func (s *system) uninstallAlone(ctx context.Context, purge bool) error {
 	if err := s.unload(ctx); err != nil {
 		return err
 	}
@@ -31,33 +39,60 @@ func (s *system) uninstall(ctx context.Context, purge bool) error {
 		}
 	}
 	if purge {
-		if err := durable.RemoveAll(s.root()); err != nil {
+		if err := s.clear(nil); err != nil {
 			return err
 		}
 		s.say("removed everything below %s, and the accounts", s.root())
 		return s.accounts.remove(ctx)
 	}
-	return s.clear()
+	if _, err := os.Lstat(s.root()); errors.Is(err, fs.ErrNotExist) {
+		s.say("nothing is installed")
+		return nil
+	}
+	if err := s.clear(keptBySystem()); err != nil {
+		return err
+	}
+	s.say("uninstalled; %s keeps %s", s.root(), strings.Join(keptBySystem(), ", "))
+	return nil
 }
 
 // clear removes what is below the root, but for what is kept.
-func (s *system) clear() error {
+func (s *system) clear(keep []string) error {
+	if err := s.setAside(keep); err != nil {
+		return err
+	}
+	return durable.RemoveAll(s.staging())
+}
+
+// setAside moves what is to be removed to the staging directory, each in one step:
+// whoever is killed here leaves a whole bundle or none.
+func (s *system) setAside(keep []string) error {
 	entries, err := os.ReadDir(s.root())
 	if errors.Is(err, fs.ErrNotExist) {
-		s.say("nothing is installed")
 		return nil
+	}
+	if err == nil {
+		err = s.renew()
 	}
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		if slices.Contains(keptBySystem(), e.Name()) {
-			continue
-		}
-		if err := durable.RemoveAll(filepath.Join(s.root(), e.Name())); err != nil {
+	for _, name := range leaving(entries, keep) {
+		err := durable.Rename(filepath.Join(s.root(), name), filepath.Join(s.staging(), name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // swept, or no bundle
 			return err
 		}
 	}
-	s.say("uninstalled; %s keeps %s", s.root(), strings.Join(keptBySystem(), ", "))
 	return nil
+}
+
+// leaving answers what goes, the bundle last: no updater's journal stays without it.
+func leaving(entries []fs.DirEntry, keep []string) (names []string) {
+	stay := append([]string{bundle.Name, stagingName, lockName}, keep...)
+	for _, e := range entries {
+		if !slices.Contains(stay, e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	return append(names, bundle.Name)
 }

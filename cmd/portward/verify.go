@@ -9,30 +9,36 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
-	"time"
 
 	"portward/internal/bundle"
 	"portward/internal/bundle/requirement"
 	"portward/internal/bundle/signature"
 	"portward/internal/program"
-	"portward/internal/update/publish"
+	"portward/internal/update/tufrepo"
 )
 
 const verifyUsage = `usage: portward verify [flags] BUNDLE
+       portward verify [flags] FILE
 
 Reads all of BUNDLE again and says what it is: that every file is as its seal says,
-and, where the programs are a Mac's, that Apple's signature covers all of the app,
-that the identifiers of both are the same, and who signed. Ends with 65 at the
-first fault. It needs no Mac, and asks nobody: whether a certificate was revoked,
-and whether a notary knows the app, it cannot tell.
+and, where anything in it is a Mac's program, that Apple's signature covers all of
+the app, that the identifiers of both are the same, and who signed. Ends with 65 at
+the first fault. FILE is one program of a Mac, alone. It needs no Mac, and asks
+nobody: whether a certificate was revoked, and whether a notary knows the app, it
+cannot tell.
 
+Anybody can make a seal again. Who made this one is proved by Apple's signature
+only, and by that only if it is said whose it has to be: by --team or --requirement.
+Of a bundle for Linux nothing is proved without --trust.
+
+  --team ID           whose all of the programs have to be
   --requirement TEXT  what the app has to satisfy, in Apple's requirement language:
                       'identifier "dev.portward.guiagent" and anchor apple generic'
+  --trust FILE        a repository's metadata/1.root.json, got from whoever
+                      publishes: it has to vouch for the seal, by what is in
+                      BUNDLE/tuf
   --root PEM          believe the roots in this file instead of Apple's; it is
                       they who are "anchor apple" then
   --ad-hoc            be content with what nobody signed
@@ -42,15 +48,17 @@ and whether a notary knows the app, it cannot tell.
 // A checking is what is asked of a bundle.
 type checking struct {
 	signature.Options
-	json bool
+	team  string // of all programs; empty: anybody's
+	trust string // path of a root's metadata; empty: what is in the bundle
+	json  bool
 }
 
 func verifyBundle(args []string) (int, error) {
-	c, dir, err := parseChecking(args)
+	c, path, err := parseChecking(args)
 	if err != nil {
 		return program.ExitUsage, err
 	}
-	v, err := c.verify(dir)
+	v, err := c.verifyAny(path)
 	if err != nil {
 		return exitData, err
 	}
@@ -60,6 +68,7 @@ func verifyBundle(args []string) (int, error) {
 		return program.ExitOK, e.Encode(v)
 	}
 	v.print()
+	c.printDoubts(v)
 	return program.ExitOK, nil
 }
 
@@ -68,6 +77,8 @@ func parseChecking(args []string) (*checking, string, error) {
 	flags := toolFlags("verify")
 	text := flags.String("requirement", "", "")
 	root := flags.String("root", "", "")
+	flags.StringVar(&c.team, "team", "", "")
+	flags.StringVar(&c.trust, "trust", "", "")
 	flags.BoolVar(&c.AllowAdHoc, "ad-hoc", false, "")
 	flags.BoolVar(&c.json, "json", false, "")
 	rest, err := parseMixed(flags, args, verifyUsage)
@@ -117,41 +128,43 @@ func readRoots(path string) ([][32]byte, error) {
 	return digests, nil
 }
 
-// A verified bundle, and the form of --json. Its names are a promise.
-type verified struct {
-	Bundle   string            `json:"bundle"`
-	Version  string            `json:"version"`
-	Hash     string            `json:"hash"`               // the seal's: the release
-	Platform string            `json:"platform,omitempty"` // of the programs, if they tell
-	Signed   bool              `json:"signed"`             // by Apple's rules
-	Programs []verifiedProgram `json:"programs,omitempty"`
+// verifyAny looks at a bundle and at who vouches for it, or at one program.
+func (c *checking) verifyAny(path string) (*verified, error) {
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+		return c.verifyFile(path)
+	}
+	v, err := c.verify(path)
+	if err != nil {
+		return nil, err
+	}
+	return v, c.vouch(path, v)
 }
 
-type verifiedProgram struct {
-	Path         string    `json:"path"` // from the app
-	CPU          string    `json:"cpu"`
-	Identifier   string    `json:"identifier"`
-	Team         string    `json:"team,omitempty"`
-	CDHash       string    `json:"cdhash"`
-	Flags        []string  `json:"flags"`
-	Authority    []string  `json:"authority,omitempty"` // leaf first
-	Entitlements []string  `json:"entitlements,omitempty"`
-	Requirement  string    `json:"requirement,omitempty"` // the designated one
-	Signed       time.Time `json:"signed,omitzero"`
-	Timestamp    time.Time `json:"timestamp,omitzero"`
+func (c *checking) verifyFile(path string) (*verified, error) {
+	if c.trust != "" {
+		return nil, fmt.Errorf("%s: a repository vouches for bundles, not for files", path)
+	}
+	report, err := signature.VerifyFile(path, c.Options)
+	if err != nil {
+		return nil, err
+	}
+	v := &verified{File: path, Signed: true}
+	return v, c.take(v, report)
 }
 
+// verify reads a bundle; its seal's authority is not asked for.
 func (c *checking) verify(dir string) (*verified, error) {
 	seal, err := bundle.Verify(dir)
 	if err != nil {
 		return nil, err
 	}
 	v := &verified{Bundle: dir, Version: seal.Version, Hash: seal.Hash()}
-	if v.Platform, err = platformOfAll(dir, seal); err != nil {
-		return nil, err
+	mac, err := v.lookAtPrograms(dir, seal)
+	if err != nil {
+		return nil, fmt.Errorf("bundle %s: %w", dir, err)
 	}
-	if !strings.HasPrefix(v.Platform, "darwin-") {
-		if c.Requirement != nil {
+	if !mac {
+		if c.Requirement != nil || c.team != "" {
 			return nil, fmt.Errorf("bundle %s: a requirement is for programs of a Mac", dir)
 		}
 		return v, nil
@@ -170,65 +183,65 @@ func (c *checking) verify(dir string) (*verified, error) {
 		if id := ids[p.Path]; id != p.Identifier {
 			return nil, fmt.Errorf("%s: its signature says %q, the seal %q", p.Path, p.Identifier, id)
 		}
+	}
+	return v, c.take(v, report)
+}
+
+// take copies what was verified, and wants all of it to be the team's.
+func (c *checking) take(v *verified, report *signature.Report) error {
+	for _, p := range report.Programs {
+		if c.team != "" && p.Team != c.team {
+			return fmt.Errorf("%s (%s): of team %q, not %q", p.Path, p.CPU, p.Team, c.team)
+		}
 		v.Programs = append(v.Programs, verifiedProgram{
-			Path: p.Path, CPU: p.CPU, Identifier: p.Identifier, Team: p.Team, CDHash: p.CDHash, Flags: flagsOf(p),
+			Path: p.Path, CPU: p.CPU, Identifier: p.Identifier, Team: p.Team, CDHash: p.CDHash, Flags: flagsOf(p), Unbound: p.Unbound,
 			Authority: p.Authority, Entitlements: p.Entitlements, Requirement: p.Requirement, Signed: p.SigningTime, Timestamp: p.Timestamp,
 		})
 	}
-	return v, nil
+	return nil
 }
 
-// platformOfAll answers the platform of the programs. One that is for another than
-// the others is a fault.
-func platformOfAll(dir string, seal *bundle.Seal) (string, error) {
-	platform := ""
-	for _, inside := range slices.Sorted(maps.Keys(identifiersIn(seal))) {
-		f, err := os.Open(filepath.Join(bundle.Layout(dir).App(), filepath.FromSlash(inside)))
-		if err != nil {
-			return "", err
+// vouch asks whether the metadata in the bundle stand behind its seal: those of the
+// repository that --trust names, or else those that came with it, of which this
+// only proves that they fit.
+func (c *checking) vouch(dir string, v *verified) error {
+	tuf := bundle.Layout(dir).Tuf()
+	targets, err := os.ReadFile(filepath.Join(tuf, "targets.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		if c.trust != "" {
+			err = fmt.Errorf("bundle %s: nobody of that repository vouches for it: it has no tuf/targets.json", dir)
+		} else {
+			err = nil
 		}
-		got := publish.PlatformOf(f)
-		f.Close()
-		if platform != "" && got != "" && got != platform {
-			return "", fmt.Errorf("%s: built for %s, others for %s", inside, got, platform)
-		}
-		platform = cmp.Or(got, platform)
 	}
-	return platform, nil
+	if err != nil || targets == nil {
+		return err
+	}
+	root, err := os.ReadFile(cmp.Or(c.trust, filepath.Join(tuf, "root.json")))
+	if err != nil {
+		return err
+	}
+	if err := standsBehind(root, targets, dir); err != nil {
+		return fmt.Errorf("bundle %s: %w", dir, err)
+	}
+	sum := sha256.Sum256(root)
+	v.Root = fmt.Sprintf("%x", sum)
+	return nil
 }
 
-func flagsOf(p signature.Program) []string {
-	flags := []string{}
-	if p.AdHoc {
-		flags = append(flags, "adhoc")
+func standsBehind(root, targets []byte, dir string) error {
+	scratch, err := os.MkdirTemp("", "portward-trust-")
+	if err != nil {
+		return err
 	}
-	if p.Runtime {
-		flags = append(flags, "runtime")
+	defer os.RemoveAll(scratch)
+	trust, err := tufrepo.Open(filepath.Join(scratch, "trust"), root, program.Built())
+	if err != nil {
+		return err
 	}
-	return append(flags, fmt.Sprintf("0x%x", p.Flags))
-}
-
-func (v *verified) print() {
-	fmt.Printf("%s: %s, %s\n", v.Bundle, v.Version, v.Hash)
-	if !v.Signed {
-		return
+	seal, err := os.ReadFile(bundle.Layout(dir).Seal())
+	if err != nil {
+		return err
 	}
-	for _, p := range v.Programs {
-		fmt.Printf("\n%s (%s)\n", p.Path, p.CPU)
-		line := func(name, value string) {
-			if value != "" {
-				fmt.Printf("  %-12s %s\n", name, value)
-			}
-		}
-		line("identifier", p.Identifier)
-		line("team", p.Team)
-		line("cdhash", p.CDHash)
-		line("flags", strings.Join(p.Flags, " "))
-		line("authority", strings.Join(p.Authority, " < "))
-		line("asks for", strings.Join(p.Entitlements, " "))
-		if !p.Timestamp.IsZero() {
-			line("timestamp", p.Timestamp.UTC().Format(time.RFC3339))
-		}
-		line("requirement", p.Requirement)
-	}
+	return trust.Vouches(targets, seal)
 }

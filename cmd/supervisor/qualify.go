@@ -72,11 +72,12 @@ func (s *supervisor) qualify(parent context.Context, staged string) error {
 }
 
 // verify has the system judge the app of a staged bundle, by the signature that
-// the present one is known by. An attribute of quarantine needs no judge: what a
-// seal does not allow was refused with the bundle, and nothing of ours sets it.
+// the present one is known by; where it could not judge, that is nobody's fault. An
+// attribute of quarantine needs no judge: what a seal does not allow was refused
+// with the bundle, and nothing of ours sets it.
 func (s *supervisor) verify(_ context.Context, staged string) error {
 	err := s.p.CheckCode(bundle.Layout(staged).App(), bundle.Identifier)
-	if err == nil || errors.Is(err, program.ErrNobody) {
+	if !errors.Is(err, program.ErrCondemned) {
 		return err
 	}
 	return &update.Failure{Class: "signature", Text: err.Error()}

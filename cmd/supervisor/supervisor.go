@@ -83,7 +83,8 @@ func (s *supervisor) hear(ctx context.Context) error {
 		return err
 	}
 	s.engine.Hold(ctx, netchild, time.Time{}) // we know nothing of our predecessor's tally
-	if st, err := s.engine.State(ctx, netchild); err == nil && st.PID != 0 {
+	// An engine that numbers no lives tells of none: the next check-in begins one.
+	if st, err := s.engine.State(ctx, netchild); err == nil && st.PID != 0 && st.Life != 0 {
 		s.dog.Started(watchdog.Life(st.Life), st.PID, st.Since)
 	}
 	go func() {

@@ -137,7 +137,7 @@ func (b *builder) addProgram(name, source string) error {
 	} else if !info.Mode().IsRegular() {
 		return fmt.Errorf("program %s: %s is %s", name, source, kindOf(info.Mode()))
 	}
-	return b.add(programsDir+"/"+name, f, Entry{Mode: "0755", Identifier: vendor + "." + name, Minimum: b.Minimum[name]})
+	return b.add(programsDir+"/"+name, f, Entry{Mode: "0755", Identifier: IdentifierOf(name), Minimum: b.Minimum[name]})
 }
 
 func (b *builder) addPlist(name string, d fs.DirEntry, err error) error {

@@ -45,6 +45,9 @@ const Identifier = vendor + "." + Main
 // vendor begins every program's identifier.
 const vendor = "dev.portward"
 
+// IdentifierOf answers that of the program of that name, "netchild".
+func IdentifierOf(program string) string { return vendor + "." + program }
+
 // The places inside, with slashes, as in a seal.
 const (
 	contentsDir  = App + "/Contents"

@@ -17,7 +17,7 @@ import (
 // minimum and extended attributes) it takes from the seal that is there, which
 // believes nobody; what is new is a plain file. Where another seal was vouched
 // for, where a program is gone, and where Verify would refuse what is there, it
-// changes nothing.
+// changes nothing but to sweep away what a killed one has left.
 func Reseal(dir string, progress func(string)) (*Seal, error) {
 	s, err := sealAgain(dir, progress)
 	if err != nil {
@@ -38,6 +38,9 @@ func sealAgain(dir string, progress func(string)) (*Seal, error) {
 	}
 	if _, err := root.Lstat(tufDir + "/targets.json"); !errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.Join(errors.New("the seal that is there is vouched for already"), err)
+	}
+	if err := durable.Sweep(dir); err != nil {
+		return nil, err
 	}
 	r := &resealer{verifier: verifier{root: root, unseen: map[string]Entry{}}, was: map[string]Entry{}, progress: progress, seal: &Seal{Version: old.Version}}
 	for _, e := range old.Entries {

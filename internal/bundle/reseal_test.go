@@ -77,6 +77,28 @@ func TestReseal(t *testing.T) {
 	}
 }
 
+// Rule: a seal that was being written when somebody was killed is in nobody's way,
+// and anything else beside the app is.
+func TestResealSweeps(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), Name)
+	if _, err := Build(dir, map[string]string{"netchild": program(t, "net")}, testPlists, "1.0.0", nil); err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(dir, ".tmp-0123456789abcdef")
+	if err := os.WriteFile(left, []byte("half a seal"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Verify(dir); err == nil {
+		t.Fatal("it was in nobody's way before")
+	}
+	if _, err := Reseal(dir, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Verify(dir); err != nil {
+		t.Error(err)
+	}
+}
+
 // Rule: what Verify would refuse is not sealed, and the seal stays what it was.
 func TestResealRefuses(t *testing.T) {
 	const app = "Portward.app/Contents/"

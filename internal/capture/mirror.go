@@ -75,6 +75,20 @@ func (m *mirror) wait(ctx context.Context, tick <-chan time.Time, check func()) 
 	return m.ledger.wait(ctx, tick, check)
 }
 
+// await answers what comes on done. If ctx ends first it answers why, and late,
+// if there is one, gets what comes then.
+func await(ctx context.Context, done <-chan error, late func(error)) error {
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		if late != nil {
+			go func() { late(<-done) }()
+		}
+		return context.Cause(ctx)
+	}
+}
+
 // Fill copies under the lock: a picture that comes meanwhile waits, so what is
 // taken off the books is what is copied.
 func (m *mirror) Fill(slot int) (surface.Rect, error) {

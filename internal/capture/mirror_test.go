@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"portward/internal/surface"
 )
 
@@ -162,14 +164,35 @@ func TestMirrorLooksAround(t *testing.T) {
 	}
 }
 
-// Rule: where there is no way to record the screen, nobody waits for one.
-func TestScreenElsewhere(t *testing.T) {
-	s, err := OpenMainDisplay(context.Background())
-	if err == nil {
-		s.Close()
-		return // a Mac, and allowed
+// Rule: what is asked for is answered, or why it was not waited for; then what
+// comes late is taken care of, once, and nobody waits for what came in time.
+func TestAwait(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	came, tired := errors.New("came"), errors.New("tired")
+	ended, cancel := context.WithCancelCause(context.Background())
+	cancel(tired)
+	for range 100 { // where both are there, chance decides
+		done, late := make(chan error, 1), make(chan error, 1)
+		done <- came
+		switch err := await(ended, done, func(err error) { late <- err }); err {
+		case came:
+		case tired:
+			if err := <-late; err != came {
+				t.Errorf("late: %v", err)
+			}
+		default:
+			t.Error(err)
+		}
 	}
-	if !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, ErrPermission) && !errors.Is(err, ErrGone) {
+	done, late := make(chan error, 1), make(chan error)
+	if err := await(ended, done, func(err error) { late <- err }); err != tired {
+		t.Error(err)
+	}
+	done <- nil
+	if err := <-late; err != nil {
+		t.Errorf("late: %v", err)
+	}
+	if err := await(ended, make(chan error), nil); err != tired {
 		t.Error(err)
 	}
 }

@@ -73,20 +73,17 @@ func (s *screen) open(ctx context.Context) error {
 		s.stream = stream
 		made <- err
 	})
-	if err := await(ctx, made); err != nil {
-		if ctx.Err() != nil { // it may come yet
-			go func() {
-				if <-made == nil {
-					s.stream.Release()
-				}
-			}()
+	err := await(ctx, made, func(err error) {
+		if err == nil {
+			s.stream.Release()
 		}
+	})
+	if err != nil {
 		return meaning(err)
 	}
 	started := make(chan error, 1)
 	s.stream.Start(func(err error) { started <- err })
-	err := await(ctx, started)
-	if err == nil {
+	if err = await(ctx, started, nil); err == nil {
 		err = s.firstPicture(ctx)
 	}
 	if err != nil {
@@ -100,15 +97,6 @@ func (s *screen) firstPicture(ctx context.Context) error {
 	select {
 	case <-s.first:
 		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func await(ctx context.Context, done <-chan error) error {
-	select {
-	case err := <-done:
-		return err
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,8 +21,8 @@ type LaunchdOptions struct {
 	// gui/UID then, which is how a demonstration runs without privileges.
 	UID int
 	// Sessions answers the logins, oldest first, with the user's id in decimal
-	// as ID. With nil it is the one login of UID, or, for the engine of the
-	// machine, whoever was seen in front of the console and has not left since.
+	// as ID. The engine of the machine has to be given it; with nil it is the one
+	// login of UID.
 	Sessions func(context.Context) ([]Session, error)
 	// Poll is how often Sessions is asked, 2 s if 0.
 	Poll time.Duration
@@ -81,12 +82,12 @@ type Launchd struct {
 	end     context.CancelFunc
 	tasks   sync.WaitGroup
 	polling chan struct{} // holds the one who asks for sessions
+	entries complaint     // of whoever holds polling: agents that were not loaded
 
 	mu       sync.Mutex
 	units    map[Target]*unit
 	agents   []*Spec // of the domain GUI
 	sessions []Session
-	fronts   []Session // seen at the console, and not gone
 }
 
 var _ Engine = (*Launchd)(nil)
@@ -115,6 +116,8 @@ func NewLaunchd(o LaunchdOptions) (*Launchd, error) {
 		return nil, wrap("start", "launchd engine", fmt.Errorf("%w\nhint: launchd is a part of macOS", err))
 	case !filepath.IsAbs(o.Launchctl) || !fi.Mode().IsRegular() || fi.Mode()&0o111 == 0:
 		return nil, wrap("start", "launchd engine", fmt.Errorf("%s is not the absolute path of a program", o.Launchctl))
+	case o.UID == 0 && o.Sessions == nil:
+		return nil, wrap("start", "launchd engine", errors.New("nobody tells the machine's engine of its logins"))
 	}
 	return newLaunchd(o, launchctl{o.Launchctl, launchctlWithin}.run, alive, launchdPace()), nil
 }
@@ -128,7 +131,7 @@ func newLaunchd(o LaunchdOptions, run func(context.Context, ...string) (answer, 
 	}
 	l := &Launchd{o: o, run: run, alive: alive, times: times, polling: make(chan struct{}, 1), units: map[Target]*unit{}}
 	if l.o.Sessions == nil {
-		l.o.Sessions = l.ownSessions
+		l.o.Sessions = l.ownSession
 	}
 	l.life, l.end = context.WithCancel(context.Background())
 	l.tasks.Go(l.pollSessions)

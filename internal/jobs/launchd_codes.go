@@ -34,7 +34,7 @@ func meanings() []meaning {
 		log    = "`log show --last 5m --predicate 'process == \"launchd\"'` says why"
 		wait   = "try again in a few seconds"
 		login  = "the user has to log in at the screen first; a login by ssh has no such domain"
-		toggle = "switch Portward on under System Settings > General > Login Items, or `sudo launchctl enable TARGET`"
+		toggle = "switch the product on under System Settings > General > Login Items, or `sudo launchctl enable TARGET`"
 	)
 	return []meaning{
 		{1, "not permitted", os.ErrPermission, root},

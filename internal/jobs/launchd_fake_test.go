@@ -169,7 +169,10 @@ func (f *fakeLaunchd) engine(o LaunchdOptions) *Launchd {
 	if o.Sessions == nil {
 		o.Sessions = func(context.Context) ([]Session, error) { return nil, nil }
 	}
-	o.Launchctl, o.Log = "/bin/launchctl", f.t.Logf
+	if o.Log == nil {
+		o.Log = f.t.Logf
+	}
+	o.Launchctl = "/bin/launchctl"
 	return newLaunchd(o, f.run, f.alive, launchdPace())
 }
 

@@ -66,6 +66,10 @@ func TestLaunchctlFails(t *testing.T) {
 			t.Errorf("an engine over %s", path)
 		}
 	}
+	if l, err := NewLaunchd(LaunchdOptions{Launchctl: c.path}); err == nil {
+		l.Close()
+		t.Error("an engine of the machine that nobody tells of its logins")
+	}
 }
 
 // recorded is output of `launchctl list LABEL` as Macs give it.

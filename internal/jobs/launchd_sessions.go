@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 )
 
@@ -31,9 +32,10 @@ func (l *Launchd) session(id string) *Session {
 }
 
 func (l *Launchd) pollSessions() {
+	var unknown complaint
 	for {
-		if err := l.refresh(l.life); err != nil && l.life.Err() == nil {
-			l.logf("sessions: %v", err)
+		if err := l.refresh(l.life); l.life.Err() == nil {
+			unknown.say(l.logf, "sessions", err)
 		}
 		if !sleep(l.life, l.o.Poll) {
 			return
@@ -59,14 +61,32 @@ func (l *Launchd) refresh(ctx context.Context) error {
 	l.mu.Lock()
 	sessions, agents := slices.Clone(l.sessions), slices.Clone(l.agents)
 	l.mu.Unlock()
+	var errs []error
 	for _, s := range sessions {
 		for _, spec := range agents {
 			if err := l.enter(ctx, s, spec); err != nil && !errors.Is(err, ErrNoSession) {
-				l.logf("session %s: %v", s.ID, err)
+				errs = append(errs, fmt.Errorf("session %s: %w", s.ID, err))
 			}
 		}
 	}
+	if ctx.Err() == nil {
+		l.entries.say(l.logf, "agents", errors.Join(errs...))
+	}
 	return nil
+}
+
+// A complaint is what there was to say the last time. What lasts is said once.
+type complaint struct{ text string }
+
+func (c *complaint) say(logf func(string, ...any), about string, err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != c.text && text != "" {
+		logf("%s: %s", about, text)
+	}
+	c.text = text
 }
 
 // usable are the sessions that launchd can be asked about, once each.

@@ -3,7 +3,9 @@ package jobs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -137,6 +139,57 @@ func TestLaunchdSessionsUnknown(t *testing.T) {
 		time.Sleep(time.Minute)
 		if got := kinds(events); len(got) != 0 || l.session("501") == nil {
 			t.Errorf("events %q", got)
+		}
+	})
+}
+
+// Rule: a fault that lasts is said once, and again when it is another or came back.
+func TestLaunchdSaysWhatChanged(t *testing.T) {
+	people := logins{all: []Session{{ID: "501"}}}
+	var mu sync.Mutex
+	said := []string{}
+	log := func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		said = append(said, fmt.Sprintf(format, args...))
+	}
+	inLaunchd(t, LaunchdOptions{Sessions: people.list, Poll: time.Second, Log: log}, func(t *testing.T, f *fakeLaunchd, l *Launchd) {
+		expect := func(words ...string) {
+			t.Helper()
+			time.Sleep(time.Minute)
+			mu.Lock()
+			defer mu.Unlock()
+			if len(said) != len(words) {
+				t.Fatalf("said %q, want %q", said, words)
+			}
+			for i, w := range words {
+				if !strings.Contains(said[i], w) {
+					t.Errorf("said %q, want %q", said[i], w)
+				}
+			}
+			said = said[:0]
+		}
+		unknown := func(err error) {
+			people.mu.Lock()
+			defer people.mu.Unlock()
+			people.err = err
+		}
+		for _, text := range []string{"broken", "torn", "broken"} {
+			unknown(errors.New(text))
+			expect(text)
+		}
+		unknown(nil)
+		expect()
+		unknown(errors.New("broken"))
+		expect("broken")
+		unknown(nil)
+		f.plays("bootstrap", slices.Repeat([]answer{{code: codeInProgress}}, 100_000)...)
+		want(t, l.Bootstrap(t.Context(), GUI, f.file("test.agent", "")), ErrBusy)
+		expect("session 501: ")
+		f.plays("bootstrap")
+		expect()
+		if !f.has("gui/501/test.agent") {
+			t.Error("not loaded when that was over")
 		}
 	})
 }

@@ -44,7 +44,7 @@ func (c *cfSymbols) text(o Ref) string {
 	if !c.CFStringGetCString(o, unsafe.Pointer(unsafe.SliceData(b)), int64(len(b)), kCFStringEncodingUTF8) {
 		return ""
 	}
-	return text(unsafe.Pointer(unsafe.SliceData(b)))
+	return text(unsafe.Pointer(unsafe.SliceData(b)), len(b))
 }
 
 // number is a CFNumber's value, or a CFBoolean's; false for anything else.

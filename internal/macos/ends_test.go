@@ -148,10 +148,12 @@ func number(n int64) Ref {
 	return d
 }
 
-func reply(message Ref, n int64) {
+func (e *end) reply(message Ref, n int64) { reply(e.conn, message, n) }
+
+func reply(conn, message Ref, n int64) {
 	r := XPCDictionaryCreateReply(message)
 	set(r, "n", XPCInt64Create(n))
-	XPCConnectionSendMessage(XPCDictionaryGetRemoteConnection(message), r)
+	XPCConnectionSendMessage(conn, r)
 	XPCRelease(r)
 }
 

@@ -138,10 +138,6 @@ func IOSurfaceLookupFromXPCObject(o Ref) Ref {
 	return s.IOSurfaceLookupFromXPCObject(o)
 }
 
-// IOSurfaceGetSeed is IOSurfaceGetSeed, IOSurfaceRef.h, macOS 10.6: it rises
-// with each unlock that was not read-only.
-func IOSurfaceGetSeed(o Ref) uint32 { return surfaces().IOSurfaceGetSeed(o) }
-
 // IOSurfaceGetID is IOSurfaceGetID, IOSurfaceRef.h, macOS 10.6: which surface of
 // this machine it is. To tell two apart, and for nothing else.
 func IOSurfaceGetID(o Ref) uint32 { return surfaces().IOSurfaceGetID(o) }

@@ -32,7 +32,6 @@ type ioSurfaceSymbols struct {
 	IOSurfaceGetPlaneCount      func(Ref) uintptr
 	IOSurfaceGetPixelFormat     func(Ref) uint32
 
-	IOSurfaceGetSeed           func(Ref) uint32
 	IOSurfaceGetID             func(Ref) uint32
 	IOSurfaceIncrementUseCount func(Ref)
 	IOSurfaceDecrementUseCount func(Ref)

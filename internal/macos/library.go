@@ -103,13 +103,13 @@ func lookup(lib uintptr, name string) uintptr {
 // pointer is for addresses that C gave us, which the collector does not move.
 func pointer(at uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&at)) }
 
-// text copies a C string; NULL is "".
-func text(p unsafe.Pointer) string {
+// text copies a C string, of which it reads no more than most bytes; NULL is "".
+func text(p unsafe.Pointer, most int) string {
 	if p == nil {
 		return ""
 	}
 	n := 0
-	for *(*byte)(unsafe.Add(p, n)) != 0 {
+	for n < most && *(*byte)(unsafe.Add(p, n)) != 0 {
 		n++
 	}
 	return string(unsafe.Slice((*byte)(p), n))

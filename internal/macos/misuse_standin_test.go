@@ -59,7 +59,8 @@ func misuses() map[string]func() {
 			XPCConnectionActivate(c)
 			XPCConnectionSendMessage(c, XPCDictionaryCreate())
 		},
-		"beyond the array's end": func() { XPCArrayGetValue(XPCArrayCreate(), 0) },
-		"is no connection":       func() { XPCConnectionActivate(XPCDictionaryCreate()) },
+		"beyond the array's end":       func() { XPCArrayGetValue(XPCArrayCreate(), 0) },
+		"a key asked of no dictionary": func() { XPCDictionaryGetValue(XPCArrayCreate(), "n") },
+		"is no connection":             func() { XPCConnectionActivate(XPCDictionaryCreate()) },
 	}
 }

@@ -27,27 +27,73 @@ type StaticCode struct {
 	DesignatedRequirement string
 }
 
+// ErrCondemned is in the error of CheckStaticCode where the system looked at the
+// code and found fault with it, or with its signature.
+var ErrCondemned = errors.New("condemned")
+
+// A Status is an OSStatus other than 0.
+type Status int32
+
+func (s Status) Error() string { return fmt.Sprintf("OSStatus %d", int32(s)) }
+
+// OSStatus, CSCommon.h. The errSecCS are a row, without holes but for one, from
+// errSecCSUnimplemented, -67072; those before errSecCSUnsigned are about calls.
+const (
+	errSecCSUnsigned             Status = -67062
+	errSecCSSignatureNotVerified Status = -67060 // "cannot be read"
+	errSecCSInternalError        Status = -67048 // any exception that it does not know
+	errSecCSHostReject           Status = -67047 // from here about hosts and guests
+	errSecCSHostUnrelated        Status = -67039 // to here
+	errSecCSDBDenied             Status = -67033
+	errSecCSDBAccess             Status = -67032
+	errSecCSDbCorrupt            Status = -67024
+	errSecCSHelperFailed         Status = -67019
+	errSecCSCancelled            Status = -67006
+	errSecCSRevokedNotarization  Status = -66992 // the last of the row
+)
+
+// condemns says whether a status is a verdict on code. All others are the machine's:
+// no memory (errSecAllocate), errno above 100000, a call of ours that was wrong, and
+// what trust services say of a certificate at this hour (CSSMERR_TP).
+func (s Status) condemns() bool {
+	switch s {
+	case errSecCSSignatureNotVerified, errSecCSInternalError, errSecCSDBDenied, errSecCSDBAccess,
+		errSecCSDbCorrupt, errSecCSHelperFailed, errSecCSCancelled:
+		return false
+	}
+	return s >= errSecCSUnsigned && s <= errSecCSRevokedNotarization && (s < errSecCSHostReject || s > errSecCSHostUnrelated)
+}
+
+// verdict puts ErrCondemned into an error whose status says so.
+func verdict(err error) error {
+	if status := Status(0); errors.As(err, &status) && status.condemns() {
+		return fmt.Errorf("%w: %w", ErrCondemned, err)
+	}
+	return err
+}
+
 // CheckStaticCode is SecStaticCodeCheckValidityWithErrors, SecStaticCode.h,
 // macOS 10.6: nil if the program or bundle at path is whole, for every
-// processor, with its nested code, and satisfies the requirement.
+// processor, with its nested code, and satisfies the requirement. ErrCondemned: it is
+// not; any other error says nothing of it.
 func CheckStaticCode(path, requirement string) error {
 	l, err := openSecurity()
 	if err != nil {
 		return err
 	}
 	defer l.release()
-	code, err := l.code(path)
-	if err != nil {
-		return err
-	}
 	rule, err := l.requirement(requirement)
 	if err != nil {
 		return err
 	}
+	code, err := l.code(path)
+	if err != nil {
+		return verdict(err)
+	}
 	const all = kSecCSCheckAllArchitectures | kSecCSCheckNestedCode | kSecCSStrictValidate
 	var why Ref
 	status := l.s.SecStaticCodeCheckValidityWithErrors(code, all, rule, &why)
-	return l.fault(status, "checking "+path, why)
+	return verdict(l.fault(status, "checking "+path, why))
 }
 
 // ReadStaticCode is SecCodeCopySigningInformation and SecCodeCopyDesignated-
@@ -137,9 +183,9 @@ func (l *securityCall) fault(status int32, doing string, why Ref) error {
 		return nil
 	}
 	if why == 0 {
-		return fmt.Errorf("%s: OSStatus %d", doing, status)
+		return fmt.Errorf("%s: %w", doing, Status(status))
 	}
 	words := l.c.CFErrorCopyDescription(why)
 	l.own(words)
-	return fmt.Errorf("%s: OSStatus %d: %s", doing, status, l.c.text(words))
+	return fmt.Errorf("%s: %w: %s", doing, Status(status), l.c.text(words))
 }

@@ -4,6 +4,7 @@ package macos_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,8 +68,8 @@ func TestConsoleUsers(t *testing.T) {
 		t.Error(users, err)
 	}
 	want := []ConsoleUser{
-		{UID: 501, Name: "anna", ID: 257, Audit: 100007, OnConsole: true, LoginDone: true},
-		{UID: 88, Name: "_windowserver", ID: 1 << 40, Audit: 100008},
+		{UID: 501, Name: "anna", LoginDone: true},
+		{UID: 88, Name: "_windowserver"},
 	}
 	for _, u := range want {
 		StandinConsole(u)
@@ -116,5 +117,37 @@ func TestLaunchActivateSocket(t *testing.T) {
 	}
 	if _, err := LaunchActivateSocket("viewer"); err == nil || !strings.Contains(err.Error(), "already") {
 		t.Error(err)
+	}
+}
+
+// Rule: only what the system says of the code itself condemns it: not a file that
+// cannot be read, nor a requirement of ours that does not parse.
+func TestCondemned(t *testing.T) {
+	checkLive(t)
+	good := codeFile(t, "com.example.good\n")
+	for _, c := range []struct {
+		path, requirement string
+		condemned         bool
+	}{
+		{good, `identifier "com.example.other"`, true},
+		{codeFile(t, "broken\n"), `identifier "broken"`, true},
+		{codeFile(t, ""), "always", true},
+		{good, "!!syntax", false},
+		{good + "x", "always", false},
+		{"", "always", false},
+	} {
+		if err := CheckStaticCode(c.path, c.requirement); err == nil || errors.Is(err, ErrCondemned) != c.condemned {
+			t.Errorf("%q %q: %v", c.path, c.requirement, err)
+		}
+	}
+	for status, want := range map[Status]bool{
+		-67062: true, -67061: true, -67054: true, -67050: true, -67022: true, -66992: true, // unsigned to revoked
+		-67060: false, -67048: false, -67032: false, -67006: false, // unreadable, internal, database, cancelled
+		-67063: false, -67072: false, -67040: false, -66991: false, // calls, hosts, behind the row
+		-108: false, 100005: false, -2147409652: false, 0: false, // memory, errno, certificate revoked
+	} {
+		if err := Verdict(status); errors.Is(err, ErrCondemned) != want {
+			t.Errorf("%v: %v", status, err)
+		}
 	}
 }

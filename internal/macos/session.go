@@ -13,10 +13,7 @@ var session = sync.OnceValues(need[sessionSymbols])
 type ConsoleUser struct {
 	UID       uint32
 	Name      string
-	ID        int64 // of the window server's
-	Audit     int64 // of the audit session, which its processes' connections show
-	OnConsole bool  // it has the screen
-	LoginDone bool  // false: the login window
+	LoginDone bool // false: the login window
 }
 
 // ConsoleUsers is what SCDynamicStoreCopyValue, SCDynamicStore.h, macOS 10.1,
@@ -52,14 +49,11 @@ func ConsoleUsers() ([]ConsoleUser, error) {
 
 // consoleUser wants at least an owner.
 func (c *cfSymbols) consoleUser(d Ref) (ConsoleUser, bool) {
-	number := func(key string) int64 { n, _ := c.number(c.get(d, key)); return n }
 	uid, ok := c.number(c.get(d, "kCGSSessionUserIDKey"))
+	done, _ := c.number(c.get(d, "kCGSessionLoginDoneKey"))
 	return ConsoleUser{
 		UID:       uint32(uid),
 		Name:      c.text(c.get(d, "kCGSSessionUserNameKey")),
-		ID:        number("kCGSSessionIDKey"),
-		Audit:     number("kCGSSessionAuditIDKey"),
-		OnConsole: number("kCGSSessionOnConsoleKey") != 0,
-		LoginDone: number("kCGSessionLoginDoneKey") != 0,
+		LoginDone: done != 0,
 	}, ok && uid >= 0 && uid <= 1<<32-1
 }

@@ -20,7 +20,8 @@ type standinSymbols struct {
 	standin_die                  func(Ref)
 	standin_terminate            func(Ref)
 	standin_other_create         func() Ref
-	standin_console              func(string, uint32, int64, int64, bool, bool)
+	standin_null_create          func() Ref
+	standin_console              func(string, uint32, bool)
 	standin_console_rubbish      func()
 	standin_socket               func(string, int32)
 	standin_surface_lie          func(Ref, int32, uintptr)
@@ -72,6 +73,9 @@ func StandinTerminate(conn Ref) { standin().standin_terminate(conn) }
 // StandinOtherCreate is an object of a type that no program knows.
 func StandinOtherCreate() Ref { return standin().standin_other_create() }
 
+// StandinNullCreate is an object of a type that a program knows and has no use for.
+func StandinNullCreate() Ref { return standin().standin_null_create() }
+
 // StandinDrive calls the function n times from each of so many threads, with
 // 1, 2, 3 and so on.
 func StandinDrive(f func(Ref), n int64, threads int) {
@@ -82,7 +86,7 @@ func StandinDrive(f func(Ref), n int64, threads int) {
 
 // StandinConsole adds a session to the console's, or ends all if it has no name.
 func StandinConsole(u ConsoleUser) {
-	standin().standin_console(u.Name, u.UID, u.ID, u.Audit, u.OnConsole, u.LoginDone)
+	standin().standin_console(u.Name, u.UID, u.LoginDone)
 }
 
 // StandinConsoleRubbish adds entries that are no sessions.

@@ -95,7 +95,7 @@ func echoPeers(peer Ref) {
 	}
 	XPCConnectionSetEventHandler(peer, func(event Ref) {
 		if XPCTypeOf(event) == XPCTypeDictionary {
-			reply(event, XPCInt64GetValue(XPCDictionaryGetValue(event, "n")))
+			reply(peer, event, XPCInt64GetValue(XPCDictionaryGetValue(event, "n")))
 		}
 	})
 	XPCConnectionActivate(peer)

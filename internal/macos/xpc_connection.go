@@ -91,9 +91,8 @@ func XPCConnectionSendBarrier(conn Ref, f func()) {
 }
 
 // Who sent the latest message; known at once on accepted peers, on others after
-// the first exchange, before which they are 0, -1 and AU_ASSIGN_ASID.
+// the first exchange, before which they are 0, -1 and -1.
 
 func XPCConnectionGetPID(conn Ref) int     { return int(xpc().xpc_connection_get_pid(conn)) }
 func XPCConnectionGetEUID(conn Ref) uint32 { return xpc().xpc_connection_get_euid(conn) }
 func XPCConnectionGetEGID(conn Ref) uint32 { return xpc().xpc_connection_get_egid(conn) }
-func XPCConnectionGetASID(conn Ref) int    { return int(xpc().xpc_connection_get_asid(conn)) }

@@ -19,15 +19,17 @@ func XPCDictionaryCreate() Ref { return xpc().xpc_dictionary_create_empty() }
 // XPCDictionarySetValue retains v; 0 removes the key.
 func XPCDictionarySetValue(d Ref, key string, v Ref) { xpc().xpc_dictionary_set_value(d, key, v) }
 
-// XPCDictionaryGetValue is borrowed; 0 if there is none.
+// XPCDictionaryGetValue is borrowed; 0 if there is none. What is no dictionary
+// must not be asked.
 func XPCDictionaryGetValue(d Ref, key string) Ref { return xpc().xpc_dictionary_get_value(d, key) }
 
 func XPCDictionaryGetCount(d Ref) int { return int(xpc().xpc_dictionary_get_count(d)) }
 
 // XPCDictionaryApply is xpc_dictionary_apply: it calls f for every pair, the
-// value borrowed, until f says false, and says whether f never did.
-func XPCDictionaryApply(d Ref, f func(key string, v Ref) bool) bool {
-	b := newBlock(func(key, v Ref) bool { return f(text(pointer(uintptr(key))), v) })
+// value borrowed, until f says false, and says whether f never did. A key that is
+// longer than most bytes is cut after most+1, and nobody looks for its end.
+func XPCDictionaryApply(d Ref, most int, f func(key string, v Ref) bool) bool {
+	b := newBlock(func(key, v Ref) bool { return f(text(pointer(uintptr(key)), most+1), v) })
 	defer releaseBlock(b)
 	return xpc().xpc_dictionary_apply(d, b)
 }
@@ -35,8 +37,3 @@ func XPCDictionaryApply(d Ref, f func(key string, v Ref) bool) bool {
 // XPCDictionaryCreateReply is xpc_dictionary_create_reply: 0 if the message
 // expects none, or has had one made.
 func XPCDictionaryCreateReply(message Ref) Ref { return xpc().xpc_dictionary_create_reply(message) }
-
-// XPCDictionaryGetRemoteConnection is borrowed; 0 if the message was not received.
-func XPCDictionaryGetRemoteConnection(message Ref) Ref {
-	return xpc().xpc_dictionary_get_remote_connection(message)
-}

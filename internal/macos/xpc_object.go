@@ -4,6 +4,7 @@ package macos
 
 import (
 	"errors"
+	"math"
 	"sync"
 	"unsafe"
 )
@@ -63,13 +64,12 @@ func XPCErrorOf(o Ref) XPCError {
 func XPCDescription(o Ref) string {
 	p := xpc().xpc_copy_description(o)
 	defer system().free(p)
-	return text(p)
+	return text(p, math.MaxInt)
 }
 
 // The scalars, xpc/xpc.h, macOS 10.7. A getter answers 0 for an object of
 // another type.
 
-func XPCNullCreate() Ref             { return xpc().xpc_null_create() }
 func XPCBoolCreate(v bool) Ref       { return xpc().xpc_bool_create(v) }
 func XPCBoolGetValue(o Ref) bool     { return xpc().xpc_bool_get_value(o) }
 func XPCInt64Create(v int64) Ref     { return xpc().xpc_int64_create(v) }
@@ -86,17 +86,28 @@ func XPCDateCreate(ns int64) Ref  { return xpc().xpc_date_create(ns) }
 func XPCDateGetValue(o Ref) int64 { return xpc().xpc_date_get_value(o) }
 
 // XPCStringCreate is xpc_string_create, which copies up to the first NUL.
-func XPCStringCreate(v string) Ref   { return xpc().xpc_string_create(v) }
-func XPCStringGetValue(o Ref) string { return xpc().xpc_string_get_string_ptr(o) }
+func XPCStringCreate(v string) Ref { return xpc().xpc_string_create(v) }
+
+// XPCStringGetLength is xpc_string_get_length, in bytes: what XPCStringGetValue
+// would copy.
+func XPCStringGetLength(o Ref) int { return int(xpc().xpc_string_get_length(o)) }
+
+// XPCStringGetValue is xpc_string_get_string_ptr: a copy.
+func XPCStringGetValue(o Ref) string {
+	return text(xpc().xpc_string_get_string_ptr(o), XPCStringGetLength(o))
+}
 
 // XPCDataCreate is xpc_data_create, which copies.
 func XPCDataCreate(v []byte) Ref {
 	return xpc().xpc_data_create(unsafe.Pointer(unsafe.SliceData(v)), uintptr(len(v)))
 }
 
+// XPCDataGetLength is xpc_data_get_length: what XPCDataGetValue would copy.
+func XPCDataGetLength(o Ref) int { return int(xpc().xpc_data_get_length(o)) }
+
 // XPCDataGetValue is xpc_data_get_bytes: a copy.
 func XPCDataGetValue(o Ref) []byte {
-	b := make([]byte, xpc().xpc_data_get_length(o))
+	b := make([]byte, XPCDataGetLength(o))
 	if len(b) == 0 {
 		return b
 	}

@@ -15,8 +15,8 @@ import (
 	. "portward/internal/macos"
 )
 
-// Rule: a getter answers zero, and a container nothing, for an object of any
-// other type; nothing ends the process.
+// Rule: a getter answers zero for an object of any other type; nothing ends the
+// process.
 func TestWrongTypes(t *testing.T) {
 	checkLive(t)
 	fd, err := os.Open(os.DevNull)
@@ -24,9 +24,9 @@ func TestWrongTypes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer fd.Close()
-	all := []Ref{XPCNullCreate(), XPCBoolCreate(true), XPCInt64Create(7), XPCUint64Create(7), XPCDoubleCreate(7), XPCDateCreate(7),
+	all := []Ref{XPCBoolCreate(true), XPCInt64Create(7), XPCUint64Create(7), XPCDoubleCreate(7), XPCDateCreate(7),
 		XPCStringCreate("7"), XPCDataCreate([]byte("7")), XPCUUIDCreate([16]byte{7}), XPCFDCreate(int(fd.Fd())), XPCArrayCreate(), XPCDictionaryCreate()}
-	types := []XPCType{XPCTypeNull, XPCTypeBool, XPCTypeInt64, XPCTypeUint64, XPCTypeDouble, XPCTypeDate,
+	types := []XPCType{XPCTypeBool, XPCTypeInt64, XPCTypeUint64, XPCTypeDouble, XPCTypeDate,
 		XPCTypeString, XPCTypeData, XPCTypeUUID, XPCTypeFD, XPCTypeArray, XPCTypeDictionary}
 	for i, o := range all {
 		if got := XPCTypeOf(o); got != types[i] {
@@ -35,7 +35,7 @@ func TestWrongTypes(t *testing.T) {
 		if e := XPCErrorOf(o); e != XPCNotError {
 			t.Errorf("%v: %v", types[i], e)
 		}
-		if got, want := answers(o), slices.Contains([]XPCType{XPCTypeNull, XPCTypeArray, XPCTypeDictionary}, types[i]); (got == 0) != want || got > 1 {
+		if got, want := answers(o), slices.Contains([]XPCType{XPCTypeArray, XPCTypeDictionary}, types[i]); (got == 0) != want || got > 1 {
 			t.Errorf("%v: %d getters answer", types[i], got)
 		}
 		if d := XPCDescription(o); d == "" {
@@ -50,6 +50,12 @@ func answers(o Ref) (n int) {
 	fd, err := XPCFDDup(o)
 	if err == nil {
 		os.NewFile(uintptr(fd), "").Close()
+	}
+	if n := XPCStringGetLength(o); n != len(XPCStringGetValue(o)) || n == 0 != (XPCTypeOf(o) != XPCTypeString) {
+		return -1
+	}
+	if n := XPCDataGetLength(o); n != len(XPCDataGetValue(o)) || n == 0 != (XPCTypeOf(o) != XPCTypeData) {
+		return -1
 	}
 	for _, is := range []bool{XPCBoolGetValue(o), XPCInt64GetValue(o) != 0, XPCUint64GetValue(o) != 0, XPCDoubleGetValue(o) != 0,
 		XPCDateGetValue(o) != 0, XPCStringGetValue(o) != "", len(XPCDataGetValue(o)) > 0, XPCUUIDGetValue(o) != [16]byte{}, err == nil} {
@@ -88,7 +94,9 @@ func TestValues(t *testing.T) {
 	}
 	for _, v := range []string{"", "a", long} {
 		same(t, v, XPCStringCreate(v), XPCStringGetValue)
+		same(t, len(v), XPCStringCreate(v), XPCStringGetLength)
 		same(t, v, XPCDataCreate([]byte(v)), func(o Ref) string { return string(XPCDataGetValue(o)) })
+		same(t, len(v), XPCDataCreate([]byte(v)), XPCDataGetLength)
 	}
 	same(t, "a", XPCStringCreate("a\x00b"), XPCStringGetValue)
 	same(t, "a\x00b", XPCDataCreate([]byte("a\x00b")), func(o Ref) string { return string(XPCDataGetValue(o)) })
@@ -166,7 +174,7 @@ func TestContainers(t *testing.T) {
 	}
 	d := XPCDictionaryCreate()
 	set(d, "array", a)
-	set(d, "gone", XPCNullCreate())
+	set(d, "gone", XPCBoolCreate(true))
 	set(d, "twice", XPCInt64Create(1))
 	set(d, "twice", XPCInt64Create(2))
 	XPCDictionarySetValue(d, "gone", 0)
@@ -177,7 +185,7 @@ func TestContainers(t *testing.T) {
 	if XPCDictionaryGetValue(d, "gone") != 0 {
 		t.Error("a removed key")
 	}
-	if XPCDictionaryCreateReply(d) != 0 || XPCDictionaryGetRemoteConnection(d) != 0 {
+	if XPCDictionaryCreateReply(d) != 0 {
 		t.Error("a dictionary that nobody sent has an asker")
 	}
 	kept := XPCRetain(XPCDictionaryGetValue(d, "array"))
@@ -188,7 +196,8 @@ func TestContainers(t *testing.T) {
 	XPCRelease(kept)
 }
 
-// Rule: apply visits each pair once, and stops when told; a handler may make
+// Rule: apply visits each pair once, and stops when told; of a key that is too
+// long there is as much as shows that; a handler may make
 // and release objects and apply again.
 func TestApply(t *testing.T) {
 	checkLive(t)
@@ -199,12 +208,12 @@ func TestApply(t *testing.T) {
 		set(d, key, XPCInt64Create(int64(i)))
 	}
 	var seen []string
-	whole := XPCDictionaryApply(d, func(key string, v Ref) bool {
+	whole := XPCDictionaryApply(d, 2, func(key string, v Ref) bool {
 		if XPCTypeOf(v) != XPCTypeInt64 {
 			t.Error(XPCTypeOf(v))
 		}
 		XPCRelease(XPCStringCreate(key))
-		XPCDictionaryApply(d, func(string, Ref) bool { return true })
+		XPCDictionaryApply(d, 2, func(string, Ref) bool { return true })
 		seen = append(seen, key)
 		return true
 	})
@@ -214,9 +223,18 @@ func TestApply(t *testing.T) {
 		t.Error(whole, seen)
 	}
 	n := 0
-	if XPCDictionaryApply(d, func(string, Ref) bool { n++; return n < 2 }) || n != 2 {
+	if XPCDictionaryApply(d, 2, func(string, Ref) bool { n++; return n < 2 }) || n != 2 {
 		t.Error("told to stop at 2, stopped at", n)
 	}
+	long := XPCDictionaryCreate()
+	defer XPCRelease(long)
+	set(long, strings.Repeat("k", 1<<20), XPCBoolCreate(true))
+	XPCDictionaryApply(long, 7, func(key string, _ Ref) bool {
+		if key != "kkkkkkkk" {
+			t.Errorf("a key of %d bytes, cut to %d", 1<<20, len(key))
+		}
+		return true
+	})
 }
 
 // Rule: what a library lacks is an error that says so and names it.

@@ -34,7 +34,6 @@ type xpcSymbols struct {
 	xpc_get_type         func(Ref) Ref
 	xpc_copy_description func(Ref) unsafe.Pointer
 
-	xpc_null_create           func() Ref
 	xpc_bool_create           func(bool) Ref
 	xpc_bool_get_value        func(Ref) bool
 	xpc_int64_create          func(int64) Ref
@@ -49,7 +48,8 @@ type xpcSymbols struct {
 	xpc_data_get_length       func(Ref) uintptr
 	xpc_data_get_bytes        func(Ref, unsafe.Pointer, uintptr, uintptr) uintptr
 	xpc_string_create         func(string) Ref
-	xpc_string_get_string_ptr func(Ref) string
+	xpc_string_get_length     func(Ref) uintptr
+	xpc_string_get_string_ptr func(Ref) unsafe.Pointer
 	xpc_uuid_create           func(unsafe.Pointer) Ref
 	xpc_uuid_get_bytes        func(Ref) unsafe.Pointer
 	xpc_fd_create             func(int32) Ref
@@ -60,13 +60,12 @@ type xpcSymbols struct {
 	xpc_array_get_count    func(Ref) uintptr
 	xpc_array_get_value    func(Ref, uintptr) Ref
 
-	xpc_dictionary_create_empty          func() Ref
-	xpc_dictionary_create_reply          func(Ref) Ref
-	xpc_dictionary_set_value             func(Ref, string, Ref)
-	xpc_dictionary_get_value             func(Ref, string) Ref
-	xpc_dictionary_get_count             func(Ref) uintptr
-	xpc_dictionary_apply                 func(Ref, Ref) bool
-	xpc_dictionary_get_remote_connection func(Ref) Ref
+	xpc_dictionary_create_empty func() Ref
+	xpc_dictionary_create_reply func(Ref) Ref
+	xpc_dictionary_set_value    func(Ref, string, Ref)
+	xpc_dictionary_get_value    func(Ref, string) Ref
+	xpc_dictionary_get_count    func(Ref) uintptr
+	xpc_dictionary_apply        func(Ref, Ref) bool
 
 	xpc_endpoint_create                              func(Ref) Ref
 	xpc_connection_create                            func(unsafe.Pointer, Ref) Ref
@@ -85,5 +84,4 @@ type xpcSymbols struct {
 	xpc_connection_get_pid                           func(Ref) int32
 	xpc_connection_get_euid                          func(Ref) uint32
 	xpc_connection_get_egid                          func(Ref) uint32
-	xpc_connection_get_asid                          func(Ref) int32
 }

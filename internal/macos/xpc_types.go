@@ -51,11 +51,3 @@ const (
 	XPCPeerRequirement              // the peer does not satisfy the requirement
 	XPCOtherError
 )
-
-func (e XPCError) String() string {
-	names := [...]string{"no error", "interrupted", "invalid", "termination imminent", "peer requirement", "other error"}
-	if int(e) < len(names) {
-		return names[e]
-	}
-	return fmt.Sprintf("XPCError(%d)", uint8(e))
-}

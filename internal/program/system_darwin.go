@@ -12,7 +12,6 @@ import (
 
 	"portward/internal/jobs"
 	"portward/internal/macos"
-	"portward/internal/wire"
 	"portward/internal/xpcpeer"
 	"portward/launchd"
 )
@@ -123,17 +122,6 @@ func (p *Program) learnPeers(identifiers []string) error {
 	return p.checkPeers(identifiers)
 }
 
-// CheckCode has the system judge an app: whole for every processor, strictly, with
-// the code in it, and signed as the program of that identifier is known to be.
-// It does not insist that nobody revoked the certificate: that would wait for the
-// network, and what may be installed is for the repository to say.
-func (p *Program) CheckCode(app, identifier string) error {
-	if err := p.checkPeers([]string{identifier}); err != nil {
-		return err
-	}
-	return macos.CheckStaticCode(app, p.Requirement(identifier))
-}
-
 // Runs is for Config.Requirement to know: the system asks every peer for the
 // signature of one of these programs before its evidence is there. What it runs
 // is not shown, and numbers prove nothing. Only a transport that is not XPC
@@ -157,19 +145,6 @@ func (p *Program) Socket(name string) (*os.File, error) {
 		syscall.Close(fd)
 	}
 	return os.NewFile(uintptr(fds[0]), name), nil
-}
-
-// Keep answers a handle to the same endpoint that is the caller's own.
-func Keep(endpoint wire.Handle) (wire.Handle, error) {
-	o, ok := endpoint.Object.(interface{ Retain() macos.Ref })
-	if !ok {
-		return wire.Handle{}, fmt.Errorf("%w: a %T is no endpoint", wire.ErrMalformed, endpoint.Object)
-	}
-	ref := o.Retain()
-	if ref == 0 {
-		return wire.Handle{}, os.ErrClosed
-	}
-	return wire.Handle{Kind: wire.HandleEndpoint, Object: &kept{ref: ref}}, nil
 }
 
 // BootID names this boot of the machine: sysctl kern.bootsessionuuid.

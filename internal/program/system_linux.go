@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"portward/internal/jobs"
-	"portward/internal/wire"
 	"portward/internal/xpcpeer"
 )
 
@@ -23,9 +22,6 @@ func (p *Program) systemEngine() (jobs.Engine, error) {
 
 // learnPeers: peers are known by their executables here, see Runs.
 func (p *Program) learnPeers([]string) error { return nil }
-
-// CheckCode: Linux asks no signature of a program. The seal is all there is.
-func (p *Program) CheckCode(app, identifier string) error { return nil }
 
 // ownSession: the engine tells each job its own.
 func ownSession() string { return "" }
@@ -50,19 +46,6 @@ func Runs(ev *xpcpeer.Evidence, those Identifier, identifiers ...string) error {
 		return fmt.Errorf("pid %d: %w", ev.PID, err)
 	}
 	return nil
-}
-
-// Keep answers a handle to the same endpoint that is the caller's own.
-func Keep(endpoint wire.Handle) (wire.Handle, error) {
-	f, ok := endpoint.File()
-	if !ok {
-		return wire.Handle{}, fmt.Errorf("%w: a %T is no endpoint", wire.ErrMalformed, endpoint.Object)
-	}
-	own, err := Dup(f)
-	if err != nil {
-		return wire.Handle{}, err
-	}
-	return wire.Handle{Kind: wire.HandleEndpoint, Object: own}, nil
 }
 
 // BootID names this boot of the machine: random(4).

@@ -26,6 +26,11 @@ func IOSurfaces() Platform { return Platform{ioSurfaces{}, streams{}} }
 //	allocated                      enough for all rows, and not much more
 //	IOSurfaceGetID                 none of them twice
 //
+// A maker's kIOSurfaceOffset can be neither asked for nor excluded: no public
+// function answers it. That the base address plus all rows lies in what is mapped
+// where "allocated" is enough is taken from the kernel, which checks a surface
+// when it is made; by our own bound an offset is 64 KiB at most then.
+//
 // None of it changes in a surface's life; pixels can change at any time, and the
 // consumer must not believe them twice.
 type ioSurfaces struct{}
@@ -92,12 +97,8 @@ func (ioSurfaces) adopt(handles []wire.Handle, g Geometry) (all []memory, err er
 	return all, nil
 }
 
-// A retainer is what the Object of an XPC handle is: Retain answers a reference
-// of the caller's own, or 0 after its end.
-type retainer interface{ Retain() macos.Ref }
-
 func adoptIOSurface(h wire.Handle, g Geometry) (*ioSurface, error) {
-	r, ok := h.Object.(retainer)
+	r, ok := h.Object.(macos.Retainer)
 	if !ok {
 		return nil, fmt.Errorf("a %T", h.Object)
 	}

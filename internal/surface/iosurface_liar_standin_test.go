@@ -129,7 +129,7 @@ func TestIOSurfaceOpenRefusesLies(t *testing.T) {
 		"two surfaces":            func(_ *testing.T, o *surfaceOffer) { o.surfaces[2].Close(); o.surfaces = o.surfaces[:2] },
 		"one handle twice":        func(_ *testing.T, o *surfaceOffer) { o.put(1, o.surfaces[0]) },
 		"a string":                func(_ *testing.T, o *surfaceOffer) { o.put(1, xpcSurface(macos.XPCStringCreate("surface"))) },
-		"null":                    func(_ *testing.T, o *surfaceOffer) { o.put(1, xpcSurface(macos.XPCNullCreate())) },
+		"null":                    func(_ *testing.T, o *surfaceOffer) { o.put(1, xpcSurface(macos.StandinNullCreate())) },
 		"an unknown type":         func(_ *testing.T, o *surfaceOffer) { o.put(1, xpcSurface(macos.StandinOtherCreate())) },
 		"a closed handle":         func(_ *testing.T, o *surfaceOffer) { o.surfaces[1].Close() },
 		"no handle":               func(_ *testing.T, o *surfaceOffer) { o.put(1, wire.Handle{Kind: wire.HandleSurface}) },
@@ -159,7 +159,7 @@ func TestIOSurfaceOpenRefusesLies(t *testing.T) {
 }
 
 func xpcFrames() wire.Handle {
-	return wire.Handle{Kind: wire.HandleFD, Object: &xpcHandle{macos.XPCNullCreate()}}
+	return wire.Handle{Kind: wire.HandleFD, Object: &xpcHandle{macos.StandinNullCreate()}}
 }
 
 func tcp(t *testing.T) *os.File {

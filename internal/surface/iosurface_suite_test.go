@@ -60,7 +60,7 @@ func surfaceHandle(ref macos.Ref) wire.Handle {
 
 func retain(t testing.TB, h wire.Handle) macos.Ref {
 	t.Helper()
-	ref := h.Object.(interface{ Retain() macos.Ref }).Retain()
+	ref := h.Object.(macos.Retainer).Retain()
 	if ref == 0 {
 		t.Fatal("a surface that is lent no more")
 	}
@@ -180,7 +180,7 @@ func TestIOSurfaceLentNoMore(t *testing.T) {
 	if err := errors.Join(lent[0].Close(), c.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if ref := lent[0].Object.(interface{ Retain() macos.Ref }).Retain(); ref != 0 {
+	if ref := lent[0].Object.(macos.Retainer).Retain(); ref != 0 {
 		t.Error("a surface of a closed chain was lent")
 	}
 }

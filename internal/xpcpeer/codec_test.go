@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,6 +113,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"far too deep":           {"\x83\x02\x00\xa1\x61k" + string(bytes.Repeat([]byte{0x81}, 60000)), 0},
 		"huge array announced":   {"\x83\x02\x00\xa1\x61k\x9b\x00\x00\x00\x01\x00\x00\x00\x00", 0},
 		"too long":               {"\x83\x02\x00\xa1\x61k\x5a\x00\x01\x00\x08" + string(make([]byte, 1<<16+8)), 0},
+		"a long failure":         {"\x83\x05\x03\x78\x41" + strings.Repeat("x", maxCode+1), 0},
 	} {
 		if p, err := decode([]byte(c.data), tokens(c.handles)); !errors.Is(err, wire.ErrMalformed) {
 			t.Errorf("%s: a %v, %v", name, p.kind, err)

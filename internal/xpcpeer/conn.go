@@ -71,6 +71,16 @@ func DialEndpoint(t Transport, ep wire.Handle, cfg Config) (*Conn, error) {
 	return c, nil
 }
 
+// Keep answers a handle to the same endpoint of t's that is the caller's own. It
+// may outlive the message that brought the other one.
+func Keep(t Transport, ep wire.Handle) (wire.Handle, error) {
+	own, err := t.retain(ep)
+	if err != nil {
+		return wire.Handle{}, &Error{"keep", "endpoint", err}
+	}
+	return own, nil
+}
+
 // FromFile answers the connection of a connected, inherited SOCK_SEQPACKET
 // socket, which it takes over, also when it fails. Both ends must use FromFile:
 // each sends a welcome, whose credentials are the other's evidence (SO_PEERCRED

@@ -53,7 +53,7 @@ func envelope(v any) (packet, any, error) {
 	k, ok1 := a[0].(uint64)
 	id, ok2 := a[1].(uint64)
 	m, isMap := a[2].(map[string]any)
-	_, isText := a[2].(string)
+	text, isText := a[2].(string)
 	if !ok1 || !ok2 {
 		return packet{}, nil, malformed("not an envelope")
 	}
@@ -65,7 +65,7 @@ func envelope(v any) (packet, any, error) {
 	case kindCall, kindReply:
 		ok = isMap && id != 0
 	case kindFailure:
-		ok = isText
+		ok = isText && len(text) <= maxCode
 	default:
 		ok = false
 	}

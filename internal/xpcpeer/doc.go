@@ -57,7 +57,8 @@
 //     connection.
 //   - After that a message is its dictionary, of wire.Dict's types and within
 //     wire's limits, and a call is a message with reply. A reply is a dictionary;
-//     {"portward.failure": string} in its place says that nobody answers.
+//     {"portward.failure": string} in its place, of 64 bytes at most, says that
+//     nobody answers.
 //   - No other key begins with "portward.".
 //   - After XPC_ERROR_CONNECTION_INTERRUPTED it says hello again, or makes a new
 //     connection, as this package does: whatever else comes first is nobody's.

@@ -97,8 +97,9 @@ func (k kind) String() string {
 	return "unknown packet"
 }
 
-// Codes of failures; others are taken for codeUnanswered.
+// Codes of failures; others are taken for codeUnanswered, and longer ones for lies.
 const (
 	codeRefused    = "refused"
 	codeUnanswered = "unanswered"
+	maxCode        = 64 // bytes
 )

@@ -62,7 +62,7 @@ func (g *grower) array(depth int) macos.Ref {
 
 func (g *grower) value(depth int) macos.Ref {
 	if len(g.b) == 0 || depth > 2*wire.MaxDepth {
-		return macos.XPCNullCreate()
+		return macos.StandinNullCreate()
 	}
 	n := uint64(g.next())
 	switch n % 13 {
@@ -91,7 +91,7 @@ func (g *grower) value(depth int) macos.Ref {
 	case 11:
 		return macos.StandinOtherCreate()
 	}
-	return macos.XPCNullCreate()
+	return macos.StandinNullCreate()
 }
 
 // Rule: any dictionary is read within wire's limits or refused as malformed, and

@@ -154,9 +154,9 @@ func badMessages(who Ref) map[string]func() Ref {
 		"a failure":               one("portward.failure", text("refused")),
 		"a key of ours":           one("portward.new", text("")),
 		"a key of ours within":    one("d", one("portward.new", text(""))),
-		"null":                    one("v", XPCNullCreate),
+		"null":                    one("v", StandinNullCreate),
 		"a connection":            one("v", func() Ref { return XPCRetain(who) }),
-		"an error":                one("a", func() Ref { return list(1, XPCNullCreate) }),
+		"an error":                one("a", func() Ref { return list(1, StandinNullCreate) }),
 		"no UTF-8":                one("v", text("\xff")),
 		"a key that is no UTF-8":  one("\xff", text("")),
 		"an empty key":            one("", text("")),
@@ -177,7 +177,7 @@ func badMessages(who Ref) map[string]func() Ref {
 }
 
 func withNull(a Ref) Ref {
-	null := XPCNullCreate()
+	null := StandinNullCreate()
 	XPCArrayAppendValue(a, null)
 	XPCRelease(null)
 	return a
@@ -231,7 +231,7 @@ func TestXPCHostileServer(t *testing.T) {
 		"protocol 2":        {func() map[string]Ref { return map[string]Ref{"portward.welcome": XPCUint64Create(2)} }, wire.ErrMalformed},
 		"more":              {func() map[string]Ref { m := welcomed(); m["n"] = XPCInt64Create(1); return m }, wire.ErrMalformed},
 		"a refusal":         {func() map[string]Ref { return map[string]Ref{"portward.failure": XPCStringCreate("refused")} }, xpcpeer.ErrRefused},
-		"a refusal of null": {func() map[string]Ref { return map[string]Ref{"portward.failure": XPCNullCreate()} }, wire.ErrMalformed},
+		"a refusal of null": {func() map[string]Ref { return map[string]Ref{"portward.failure": StandinNullCreate()} }, wire.ErrMalformed},
 		"silence":           {nil, xpcpeer.ErrInterrupted},
 	} {
 		tr := xpcpeer.Standin(t.Logf)
@@ -303,10 +303,10 @@ func TestXPCHostileReplies(t *testing.T) {
 	}{
 		"a failure": {func() map[string]Ref { return map[string]Ref{"portward.failure": XPCStringCreate("new")} }, xpcpeer.ErrUnanswered, false},
 		"a failure and more": {func() map[string]Ref {
-			return map[string]Ref{"portward.failure": XPCStringCreate(""), "n": XPCNullCreate()}
+			return map[string]Ref{"portward.failure": XPCStringCreate(""), "n": StandinNullCreate()}
 		}, wire.ErrMalformed, true},
 		"a welcome": {welcomed, wire.ErrMalformed, true},
-		"null":      {func() map[string]Ref { return map[string]Ref{"n": XPCNullCreate()} }, wire.ErrMalformed, true},
+		"null":      {func() map[string]Ref { return map[string]Ref{"n": StandinNullCreate()} }, wire.ErrMalformed, true},
 		"silence":   {nil, xpcpeer.ErrUnanswered, false},
 	} {
 		conn := dialing(t, tr, xpcpeer.Config{})

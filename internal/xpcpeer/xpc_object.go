@@ -3,7 +3,6 @@
 package xpcpeer
 
 import (
-	"io"
 	"os"
 	"sync"
 
@@ -11,16 +10,10 @@ import (
 	"portward/internal/wire"
 )
 
-// What a handle's Object is here: an *os.File for a descriptor, else something
-// that gives references to an XPC object.
-type retainer interface {
-	io.Closer
-	Retain() macos.Ref // a reference of the caller's own; 0 after Close
-}
-
-// retained answers a reference of the caller's own to a handle's XPC object.
+// retained answers a reference of the caller's own to a handle's XPC object: what
+// is no *os.File is a macos.Retainer here.
 func retained(h wire.Handle) (macos.Ref, bool) {
-	o, ok := h.Object.(retainer)
+	o, ok := h.Object.(macos.Retainer)
 	if !ok {
 		return 0, false
 	}

@@ -49,7 +49,7 @@ func adopt(t *testing.T, conn Ref) *native {
 			n.got <- XPCRetain(e)
 			return
 		}
-		n.events <- XPCErrorOf(e).String()
+		n.events <- errorText(e)
 		if XPCErrorOf(e) == XPCInvalid {
 			close(over)
 		}
@@ -64,6 +64,12 @@ func adopt(t *testing.T, conn Ref) *native {
 		}
 	})
 	return n
+}
+
+// errorText is what happened, in the tests' words.
+func errorText(e Ref) string {
+	words := [...]string{XPCInterrupted: "interrupted", XPCInvalid: "invalid", XPCPeerRequirement: "peer requirement", XPCOtherError: "another error"}
+	return words[XPCErrorOf(e)]
 }
 
 func nativeClient(t *testing.T, tr xpcpeer.Transport) *native {
@@ -104,11 +110,11 @@ func (n *native) ask(t *testing.T, m Ref) string {
 	said := make(chan string, 1)
 	XPCConnectionSendMessageWithReply(n.conn, m, 0, func(reply Ref) {
 		if XPCTypeOf(reply) != XPCTypeDictionary {
-			said <- XPCErrorOf(reply).String()
+			said <- errorText(reply)
 			return
 		}
 		keys := ""
-		XPCDictionaryApply(reply, func(key string, _ Ref) bool { keys += key; return true })
+		XPCDictionaryApply(reply, wire.MaxKey, func(key string, _ Ref) bool { keys += key; return true })
 		said <- keys
 	})
 	XPCRelease(m)

@@ -2,7 +2,10 @@
 
 package xpcpeer
 
-import "portward/internal/macos"
+import (
+	"portward/internal/macos"
+	"portward/internal/wire"
+)
 
 // send hands a packet to libxpc, which never waits; that is why we do, for the
 // barriers behind packets. A barrier of a connection that ended runs at once.
@@ -49,7 +52,7 @@ func (l *xpcLink) answerLocked(x *xpcParcel) {
 		return
 	}
 	delete(l.answers, x.id)
-	macos.XPCDictionaryApply(x.dict, func(key string, v macos.Ref) bool {
+	macos.XPCDictionaryApply(x.dict, wire.MaxKey, func(key string, v macos.Ref) bool {
 		macos.XPCDictionarySetValue(reply, key, v)
 		return true
 	})

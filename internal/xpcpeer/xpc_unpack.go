@@ -41,7 +41,8 @@ func unpackWelcome(reply macos.Ref) (packet, error) {
 
 func unpackFailure(reply macos.Ref, id uint64) (packet, bool) {
 	v := macos.XPCDictionaryGetValue(reply, keyFailure)
-	if v == 0 || macos.XPCTypeOf(v) != macos.XPCTypeString || macos.XPCDictionaryGetCount(reply) != 1 {
+	if v == 0 || macos.XPCTypeOf(v) != macos.XPCTypeString || macos.XPCDictionaryGetCount(reply) != 1 ||
+		macos.XPCStringGetLength(v) > maxCode {
 		return packet{}, false
 	}
 	return packet{kind: kindFailure, id: id, code: macos.XPCStringGetValue(v)}, true
@@ -58,8 +59,8 @@ func unpackReply(reply macos.Ref, id uint64) (packet, error) {
 	return packet{kind: kindReply, id: id, dict: d}, err
 }
 
-// unpackXPC copies a dictionary, which is checked as it is read: nothing of it
-// is worth more memory than wire.MaxMessage. On an error its handles are closed.
+// unpackXPC copies a dictionary, which is checked before it is copied: nothing of
+// it is worth more memory than wire.MaxMessage. On an error its handles are closed.
 func unpackXPC(m macos.Ref) (wire.Dict, error) {
 	var u unpacker
 	d, err := u.dict(m, 1)
@@ -76,7 +77,7 @@ type unpacker struct{ size, entries, handles int }
 // dict answers what it has read also when it fails.
 func (u *unpacker) dict(x macos.Ref, depth int) (d wire.Dict, err error) {
 	d = make(wire.Dict, min(macos.XPCDictionaryGetCount(x), wire.MaxEntries))
-	macos.XPCDictionaryApply(x, func(key string, v macos.Ref) bool {
+	macos.XPCDictionaryApply(x, wire.MaxKey, func(key string, v macos.Ref) bool {
 		if err = u.key(key); err == nil {
 			var ours any
 			ours, err = u.value(v, depth)
@@ -92,7 +93,7 @@ func (u *unpacker) dict(x macos.Ref, depth int) (d wire.Dict, err error) {
 func (u *unpacker) key(key string) error {
 	switch {
 	case key == "" || len(key) > wire.MaxKey || !utf8.ValidString(key):
-		return malformed("a key of %d bytes", len(key))
+		return malformed("a key that is empty, longer than %d bytes or no UTF-8", wire.MaxKey)
 	case strings.HasPrefix(key, reserved):
 		return malformed("key %q, which is not for messages", key)
 	}
@@ -146,8 +147,10 @@ func (u *unpacker) value(v macos.Ref, depth int) (any, error) {
 	case macos.XPCTypeUUID:
 		return wire.UUID(macos.XPCUUIDGetValue(v)), nil
 	case macos.XPCTypeData:
-		b := macos.XPCDataGetValue(v)
-		return b, u.count(len(b))
+		if err := u.count(macos.XPCDataGetLength(v)); err != nil {
+			return nil, err
+		}
+		return macos.XPCDataGetValue(v), nil
 	case macos.XPCTypeString:
 		return u.text(v)
 	case macos.XPCTypeArray, macos.XPCTypeDictionary:
@@ -160,16 +163,21 @@ func (u *unpacker) value(v macos.Ref, depth int) (any, error) {
 }
 
 func (u *unpacker) text(v macos.Ref) (any, error) {
+	if err := u.count(macos.XPCStringGetLength(v)); err != nil {
+		return nil, err
+	}
 	s := macos.XPCStringGetValue(v)
 	if !utf8.ValidString(s) {
 		return nil, malformed("a string that is not UTF-8")
 	}
-	return s, u.count(len(s))
+	return s, nil
 }
 
 func (u *unpacker) container(v macos.Ref, t macos.XPCType, depth int) (any, error) {
-	if fd := macos.XPCDictionaryGetValue(v, keySurface); fd != 0 && macos.XPCDictionaryGetCount(v) == 1 {
-		return u.file(fd, wire.HandleSurface)
+	if t == macos.XPCTypeDictionary {
+		if fd := macos.XPCDictionaryGetValue(v, keySurface); fd != 0 && macos.XPCDictionaryGetCount(v) == 1 {
+			return u.file(fd, wire.HandleSurface)
+		}
 	}
 	if depth > wire.MaxDepth {
 		return nil, malformed("deeper than %d", wire.MaxDepth)

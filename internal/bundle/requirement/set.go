@@ -5,17 +5,11 @@ import (
 	"fmt"
 )
 
-// Type says what a requirement in a set is for.
+// Type says what a requirement in a set is for. A set may hold others than this.
 type Type uint32
 
-// The types.
-const (
-	Host       Type = 1
-	Guest      Type = 2
-	Designated Type = 3
-	Library    Type = 4
-	Plugin     Type = 5
-)
+// Designated is what the code is known by.
+const Designated Type = 3
 
 const maxSet = 16 // requirements
 

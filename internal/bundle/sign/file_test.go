@@ -65,13 +65,12 @@ func TestUnfitPrograms(t *testing.T) {
 	}
 }
 
-// Rule: an identifier and a requirement are checked before anything is written.
+// Rule: an identifier and entitlements are checked before anything is written.
 func TestUnfitOptions(t *testing.T) {
 	path := put(t, filepath.Join(t.TempDir(), "p"), sketch{cpu: cpuArm}.bytes(), 0o755)
 	for _, id := range []string{"", "a b", `a"b`, "..", strings.Repeat("a", 300)} {
 		wantError(t, File(path, id, Options{Identity: AdHoc()}), "identifier")
 	}
-	wantError(t, File(path, "a", Options{Identity: AdHoc(), Requirement: func(string) string { return "and" }}), "requirement")
 	wantError(t, File(path, "a", Options{Identity: AdHoc(), Entitlements: map[string][]byte{"p": []byte("x")}}), "entitlements")
 }
 

@@ -50,6 +50,14 @@ func (id *Identity) Team() string {
 	return id.chain[0].Subject.OrganizationalUnit[0]
 }
 
+// Root answers the certificate that its chain ends with, as DER; of nobody, nil.
+func (id *Identity) Root() []byte {
+	if id.isAdHoc() {
+		return nil
+	}
+	return id.chain[len(id.chain)-1].Raw
+}
+
 // LoadP12 reads a key and its certificates, all of them up to the root: macOS
 // kills a program whose signature holds fewer. Apple's oldest root it knows by
 // itself. Certificates that are not valid yet, or no longer, are refused when
@@ -158,14 +166,13 @@ func (id *Identity) check(team string, now time.Time) error {
 	return nil
 }
 
-// requirement answers what code of that identifier is known by from now on,
-// unless the caller has another wish. Below a root that is not Apple's it is
-// that root; nobody's code is known by its hash, which needs no words.
+// requirement answers what code of that identifier is known by from now on. Below
+// a root that is not Apple's it is that root; nobody's code is known by its hash, which needs no words.
 func (id *Identity) requirement(identifier string) string {
 	if id.isAdHoc() {
 		return ""
 	}
-	root := id.chain[len(id.chain)-1].Raw
+	root := id.Root()
 	if slices.Contains(requirement.AppleRoots(), sha256.Sum256(root)) {
 		return requirement.ForPeers(id.Team(), identifier)
 	}

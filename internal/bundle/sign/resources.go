@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"howett.net/plist"
+
+	"portward/internal/bundle/requirement"
 )
 
 // A rule says what becomes of the files whose paths, from Contents, match. Of
@@ -131,7 +133,11 @@ func (b *signer) resources() ([]byte, error) {
 		}
 	}
 	for path, p := range b.signed {
-		files2[path] = map[string]any{"cdhash": p.cdhashes[0], "requirement": p.requirement}
+		text, err := p.bound()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", fromBundle(path), err)
+		}
+		files2[path] = map[string]any{"cdhash": p.cdhashes[0], "requirement": text}
 	}
 	data, err := plist.MarshalIndent(map[string]any{
 		"files": files1, "files2": files2, "rules": v1.plist(), "rules2": b.rules.plist(),
@@ -165,7 +171,22 @@ func hashIn(root *os.Root, path string) (old, sum []byte, err error) {
 	return h1.Sum(nil), h2.Sum(nil), err
 }
 
-// ofHashes is the requirement of code that nobody signed: one of its hashes.
+// bound answers what a bundle asks of the program: that it is this one. There is
+// room for one hash beside the requirement, so those of all processors are in it:
+// Apple's tools write who signed only, and an older program of the same signer's
+// may stand there for every processor but one.
+func (p *program) bound() (string, error) {
+	if p.requirement == ofHashes(p.cdhashes) {
+		return p.requirement, nil
+	}
+	r, err := requirement.Parse("(" + p.requirement + ") and (" + ofHashes(p.cdhashes) + ")")
+	if err != nil {
+		return "", err
+	}
+	return r.String(), nil
+}
+
+// ofHashes is the requirement of one of these programs, whoever signed it.
 func ofHashes(cdhashes [][]byte) string {
 	var terms []string
 	for _, h := range cdhashes {

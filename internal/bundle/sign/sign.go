@@ -47,10 +47,6 @@ type Options struct {
 
 	Runtime bool // harden the runtime, without which nothing is notarized
 
-	// Requirement answers the text of the designated requirement for code of
-	// that identifier; nil, or no text: what the identity suggests.
-	Requirement func(identifier string) string
-
 	Timestamp string       // URL of a timestamp authority; empty: no timestamp
 	Progress  func(string) // told of each program before it is signed; may be nil
 	Now       time.Time    // zero: the clock's
@@ -135,13 +131,7 @@ func (o *Options) program(data []byte, name, identifier string, info, resources 
 
 // designated answers a requirement's text, and the set that holds it.
 func (o *Options) designated(identifier string) (string, []byte, error) {
-	text := ""
-	if o.Requirement != nil {
-		text = o.Requirement(identifier)
-	}
-	if text == "" {
-		text = o.Identity.requirement(identifier)
-	}
+	text := o.Identity.requirement(identifier)
 	if text == "" {
 		return "", requirement.Set(nil), nil
 	}

@@ -72,6 +72,7 @@ type bundle struct {
 	depth   int
 
 	main      string // path of the main program
+	codes     []*Code
 	resources *resources
 	seen      map[string]bool
 }
@@ -88,11 +89,10 @@ func (b *bundle) verify() ([]*Code, error) {
 	if err != nil {
 		return nil, err
 	}
-	codes, err := verifyProgram(b.root, b.main, info, seal, b.options)
-	if err != nil {
+	if b.codes, err = verifyProgram(b.root, b.main, info, seal, b.options); err != nil {
 		return nil, fmt.Errorf("%s: %w", b.main, err)
 	}
-	b.report.add(b.prefix+b.main, codes)
+	b.report.add(b.prefix+b.main, b.codes)
 	if b.resources, err = parseResources(seal); err != nil {
 		return nil, fmt.Errorf("%s: %w", resourcesFile, err)
 	}
@@ -103,7 +103,7 @@ func (b *bundle) verify() ([]*Code, error) {
 	if err := fs.WalkDir(b.root.FS(), ".", b.visit); err != nil {
 		return nil, err
 	}
-	return codes, b.checkMissing()
+	return b.codes, b.checkMissing()
 }
 
 func mainProgram(info []byte) (string, error) {
@@ -248,8 +248,9 @@ func (b *bundle) nestedProgram(name string, s sealed) error {
 	if err != nil {
 		return err
 	}
+	first := len(b.report.Programs)
 	b.report.add(b.prefix+contents+"/"+name, codes)
-	return s.checkNested(codes)
+	return b.checkNested(s, codes, b.report.Programs[first:])
 }
 
 func (b *bundle) nestedBundle(name string, s sealed) error {
@@ -262,19 +263,23 @@ func (b *bundle) nestedBundle(name string, s sealed) error {
 	}
 	defer root.Close()
 	nested := &bundle{root: root, options: b.options, report: b.report, prefix: b.prefix + contents + "/" + name + "/", depth: b.depth + 1}
+	first := len(b.report.Programs)
 	codes, err := nested.verify()
 	if err != nil {
 		return err
 	}
-	if err := s.checkNested(codes); err != nil {
+	if err := b.checkNested(s, codes, b.report.Programs[first:][:len(codes)]); err != nil {
 		return err
 	}
 	return fs.SkipDir
 }
 
-// checkNested: the code is the one that was there when the bundle was sealed. A
-// Mac asks for the requirement only, and so would take an older one too.
-func (s sealed) checkNested(codes []*Code) error {
+// checkNested: the code is the one that was there when the bundle was sealed, for
+// every processor that the main program is for. A seal has one hash of one
+// processor's code; the others are known by the requirement, in which a Mac's own
+// tools put no hash. So an older program of the same signer's may stand there for
+// a processor; the report says so.
+func (b *bundle) checkNested(s sealed, codes []*Code, report []Program) error {
 	r, err := requirement.Parse(s.requirement)
 	if err != nil {
 		return err
@@ -282,8 +287,24 @@ func (s sealed) checkNested(codes []*Code) error {
 	if err := satisfy(codes, r); err != nil {
 		return err
 	}
-	if s.cdHash != nil && !slices.ContainsFunc(codes, func(c *Code) bool { return bytes.Equal(c.CDHash(), s.cdHash) }) {
+	for _, main := range b.codes {
+		if !slices.ContainsFunc(codes, func(c *Code) bool { return c.CPU() == main.CPU() }) {
+			return fmt.Errorf("nothing for %s, which the main program is for", main.CPU())
+		}
+	}
+	hashed := func(c *Code) bool { return bytes.Equal(c.CDHash(), s.cdHash) }
+	if s.cdHash != nil && !slices.ContainsFunc(codes, hashed) {
 		return errors.New("another program than the one that was sealed")
 	}
+	for i, c := range codes {
+		report[i].Unbound = !hashed(c) && !c.isBoundBy(r)
+	}
 	return nil
+}
+
+// isBoundBy says whether a requirement that the code satisfies asks for its hash.
+func (c *Code) isBoundBy(r *requirement.Requirement) bool {
+	s := c.Subject()
+	s.CDHashes = nil
+	return r.Eval(s) != nil
 }

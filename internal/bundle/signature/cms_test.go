@@ -150,8 +150,7 @@ func stamp(t *testing.T, tsa *chainOfTrust, der, over []byte, at time.Time) []by
 // to be valid; any other is an error, not a missing one.
 func TestTimestamps(t *testing.T) {
 	w := signedWorld(t)
-	forStamps := func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageTimeStamping} }
-	tsa, stranger, coder := newChain(t, forStamps), newChain(t, forStamps), newChain(t, nil)
+	tsa, stranger, coder := newChain(t, usedFor(true, toStamp)), newChain(t, usedFor(true, toStamp)), newChain(t, nil)
 	plain := w.thinSigned(t, "")
 	for name, c := range map[string]struct {
 		tsa  *chainOfTrust

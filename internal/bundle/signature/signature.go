@@ -76,6 +76,10 @@ type Program struct {
 	Requirement  string   // the designated one
 	SigningTime  time.Time
 	Timestamp    time.Time // zero: no authority's
+
+	// Unbound says of nested code that its bundle knows its signer only, not its
+	// hash: another program of the signer's under that identifier would do as well.
+	Unbound bool
 }
 
 // VerifyFile verifies a Mach-O that is not a bundle's main program. The error

@@ -150,7 +150,8 @@ func hashOID(hashType uint8) string {
 	return oidSHA256
 }
 
-// chain answers the certificates from the signer's to a root among anchors.
+// chain answers the certificates from the signer's, which is for that usage, to a
+// root among anchors.
 func (m *message) chain(anchors [][32]byte, at time.Time, usage x509.ExtKeyUsage) ([]*x509.Certificate, error) {
 	roots, others := x509.NewCertPool(), x509.NewCertPool()
 	anchored := false
@@ -168,6 +169,9 @@ func (m *message) chain(anchors [][32]byte, at time.Time, usage x509.ExtKeyUsage
 	if !anchored {
 		return nil, fmt.Errorf("certificate %q: none of the roots that are believed is in the signature", m.signer.Subject.CommonName)
 	}
+	if err := checkLeaf(m.signer, usage); err != nil {
+		return nil, fmt.Errorf("certificate %q: %w", m.signer.Subject.CommonName, err)
+	}
 	chains, err := m.signer.Verify(x509.VerifyOptions{
 		Roots: roots, Intermediates: others, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{usage},
 	})
@@ -175,6 +179,40 @@ func (m *message) chain(anchors [][32]byte, at time.Time, usage x509.ExtKeyUsage
 		return nil, fmt.Errorf("certificate %q: %w", m.signer.Subject.CommonName, err)
 	}
 	return chains[0], nil
+}
+
+// dotted OIDs of extensions that say what a certificate's key may do.
+const (
+	oidKeyUsage    = "2.5.29.15"
+	oidExtKeyUsage = "2.5.29.37"
+)
+
+// checkLeaf wants a certificate to be for that usage in so many words: crypto/x509
+// takes one that says nothing for one that may do everything. An authority's is
+// for timestamps only, and critically so (RFC 3161, 2.3).
+func checkLeaf(cert *x509.Certificate, usage x509.ExtKeyUsage) error {
+	use, says := extension(cert, oidExtKeyUsage)
+	_, limited := extension(cert, oidKeyUsage)
+	stamps := usage == x509.ExtKeyUsageTimeStamping
+	switch {
+	case cert.IsCA:
+		return errors.New("it is for issuing others")
+	case limited && cert.KeyUsage&x509.KeyUsageDigitalSignature == 0:
+		return errors.New("its key usage has no digital signatures")
+	case !says || !slices.Contains(cert.ExtKeyUsage, usage):
+		return errors.New("its extended key usage does not say that it is for this")
+	case stamps && (!use.Critical || len(cert.ExtKeyUsage)+len(cert.UnknownExtKeyUsage) != 1):
+		return errors.New("its extended key usage is not timestamps alone, and critical")
+	}
+	return nil
+}
+
+func extension(cert *x509.Certificate, oid string) (pkix.Extension, bool) {
+	i := slices.IndexFunc(cert.Extensions, func(e pkix.Extension) bool { return e.Id.String() == oid })
+	if i < 0 {
+		return pkix.Extension{}, false
+	}
+	return cert.Extensions[i], true
 }
 
 // checkTimes takes the time of signing: what the signer says, for people, and

@@ -56,9 +56,6 @@ func (t *Minted) Vouch(seal []byte) (root, targets []byte, err error) {
 	return t.root, t.mint.targetsRaw, err
 }
 
-// Root is the root that a client begins with.
-func (t *Minted) Root() []byte { return t.root }
-
 // Publish is Repo.Publish.
 func (t *Minted) Publish(set map[string]NewTarget, remove []string, now time.Time) error {
 	return t.mint.publish(set, remove, now)

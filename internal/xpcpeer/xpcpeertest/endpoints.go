@@ -55,12 +55,34 @@ func endpointRelayed(t *testing.T, tr xpcpeer.Transport) {
 	receive(t, "a peer of the hidden listener", hidden.peers)
 }
 
+// endpointKept: of a kept endpoint and the one it is of each is closed alone.
+func endpointKept(t *testing.T, tr xpcpeer.Transport) {
+	hidden := listenAnonymously(t, tr, xpcpeer.Config{Policy: yes}, xpcpeer.Events{Message: echo})
+	ep, err := hidden.Endpoint()
+	ok(t, err)
+	first, err := xpcpeer.Keep(tr, ep)
+	ok(t, err)
+	second, err := xpcpeer.Keep(tr, first)
+	ok(t, err)
+	ok(t, ep.Close())
+	ok(t, first.Close())
+	c := dialEndpoint(t, tr, second, xpcpeer.Events{})
+	ok(t, second.Close())
+	got, err := c.Call(deadline(t), number(7))
+	ok(t, err)
+	isNumber(t, got, 7)
+}
+
 func noEndpoint(t *testing.T, tr xpcpeer.Transport) {
 	f := note(t, "no socket")
 	for _, h := range []wire.Handle{wire.FD(f), {Kind: wire.HandleEndpoint, Object: f}, {}} {
 		if c, err := xpcpeer.DialEndpoint(tr, h, xpcpeer.Config{Policy: yes}); err == nil {
 			hangUp(t, c)
 			t.Errorf("dialled a %v that is a %T", h.Kind, h.Object)
+		}
+		if own, err := xpcpeer.Keep(tr, h); err == nil {
+			own.Close()
+			t.Errorf("kept a %v that is a %T", h.Kind, h.Object)
 		}
 	}
 }

@@ -77,7 +77,8 @@ func cases() []testCase {
 		{"activate asks both policies", activate},
 
 		{"an endpoint travels and is relayed", endpointRelayed},
-		{"what is no endpoint is not dialled", noEndpoint},
+		{"a kept endpoint outlives what it is of", endpointKept},
+		{"what is no endpoint is neither dialled nor kept", noEndpoint},
 		{"only anonymous listeners have an endpoint", namedEndpoint},
 		{"a thousand connections leave nothing", thousandConnections},
 	}

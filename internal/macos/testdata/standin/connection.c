@@ -63,8 +63,8 @@ connection *connection_new(int kind, struct port *p, struct queue *target) {
 	c->out.last = &c->out.first;
 	if (target) dispatch_retain(c->target = target);
 	if (default_identity) c->identity = strdup(default_identity);
-	c->self = (struct credentials){getpid(), geteuid(), getegid(), 100};
-	c->seen = (struct credentials){0, -1, -1, -1};
+	c->self = (struct credentials){getpid(), geteuid(), getegid()};
+	c->seen = (struct credentials){0, -1, -1};
 	if ((c->next = all)) all->prev = &c->next;
 	c->prev = &all;
 	all = c;
@@ -256,7 +256,6 @@ void xpc_connection_cancel(object *o) {
 int xpc_connection_get_pid(object *o) { return as_connection(o)->seen.pid; }
 unsigned xpc_connection_get_euid(object *o) { return as_connection(o)->seen.euid; }
 unsigned xpc_connection_get_egid(object *o) { return as_connection(o)->seen.egid; }
-int xpc_connection_get_asid(object *o) { return as_connection(o)->seen.asid; }
 
 // ---- what tests do from outside
 
@@ -281,7 +280,7 @@ void standin_set_default_identity(const char *text) {
 void standin_set_credentials(object *o, int pid, unsigned euid, unsigned egid) {
 	connection *c = as_connection(o);
 	lock();
-	c->self = (struct credentials){pid, euid, egid, 100};
+	c->self = (struct credentials){pid, euid, egid};
 	unlock();
 }
 

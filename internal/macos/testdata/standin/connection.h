@@ -32,7 +32,6 @@ struct line {
 struct credentials {
 	int pid;
 	unsigned euid, egid;
-	int asid;
 };
 
 struct connection {

@@ -45,7 +45,6 @@ typedef struct surface {
 	unsigned id;
 	size_t size;
 	size_t facts[FACTS];
-	atomic_uint seed;
 	atomic_long uses;
 } surface;
 
@@ -157,7 +156,6 @@ void standin_surface_lie(void *p, int what, size_t value) {
 }
 
 unsigned IOSurfaceGetID(void *p) { return as_surface(p)->surface->id; }
-unsigned IOSurfaceGetSeed(void *p) { return atomic_load(&as_surface(p)->surface->seed); }
 
 // ---- locks
 
@@ -168,25 +166,23 @@ static void protect(reference *r) {
 
 int IOSurfaceLock(void *p, unsigned options, unsigned *seed) {
 	reference *r = as_surface(p);
-	if (options & ~READ_ONLY) misuse("a lock with options %x", options);
+	if (options & ~READ_ONLY || seed) misuse("a lock with options %x, or a seed", options);
 	if (r->surface->facts[LOCK_CODE]) return r->surface->facts[LOCK_CODE];
 	pthread_mutex_lock(&r->mutex);
 	(*(options & READ_ONLY ? &r->readers : &r->writers))++;
 	protect(r);
 	pthread_mutex_unlock(&r->mutex);
-	if (seed) *seed = IOSurfaceGetSeed(p);
 	return 0;
 }
 
 int IOSurfaceUnlock(void *p, unsigned options, unsigned *seed) {
 	reference *r = as_surface(p);
+	if (seed) misuse("an unlock that asks for a seed");
 	pthread_mutex_lock(&r->mutex);
 	long *locks = options & READ_ONLY ? &r->readers : &r->writers;
 	if (--*locks < 0) misuse("surface %u unlocked as it was not locked", r->surface->id);
 	protect(r);
 	pthread_mutex_unlock(&r->mutex);
-	if (!(options & READ_ONLY)) atomic_fetch_add(&r->surface->seed, 1);
-	if (seed) *seed = IOSurfaceGetSeed(p);
 	return 0;
 }
 

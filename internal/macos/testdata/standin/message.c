@@ -66,7 +66,7 @@ struct dictionary {
 	object base;
 	size_t count;
 	struct pair *first, **last;
-	object *connection;   // that received it
+	object *connection;   // that received it, and lives as long
 	struct reply *reply;  // that it asks for or, if is_reply, is
 	bool is_reply;
 };
@@ -133,26 +133,24 @@ void xpc_dictionary_set_value(object *o, const char *key, object *v) {
 
 object *xpc_dictionary_get_value(object *o, const char *key) {
 	dictionary *d = as_dictionary(o);
-	for (struct pair *p = d ? d->first : NULL; p; p = p->next)
+	if (!d) misuse("a key asked of no dictionary");
+	for (struct pair *p = d->first; p; p = p->next)
 		if (!strcmp(p->key, key)) return p->value;
 	return NULL;
 }
 
 size_t xpc_dictionary_get_count(object *o) {
 	dictionary *d = as_dictionary(o);
-	return d ? d->count : 0;
+	if (!d) misuse("the count of no dictionary");
+	return d->count;
 }
 
 bool xpc_dictionary_apply(object *o, struct block *f) {
 	dictionary *d = as_dictionary(o);
-	for (struct pair *p = d ? d->first : NULL; p; p = p->next)
+	if (!d) misuse("pairs of no dictionary");
+	for (struct pair *p = d->first; p; p = p->next)
 		if (!(bool)block_call(f, (uintptr_t)p->key, (uintptr_t)p->value)) return false;
 	return true;
-}
-
-object *xpc_dictionary_get_remote_connection(object *o) {
-	dictionary *d = as_dictionary(o);
-	return d ? d->connection : NULL;
 }
 
 object *xpc_dictionary_create_reply(object *o) {

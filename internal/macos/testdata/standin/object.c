@@ -82,7 +82,7 @@ static scalar *scalar_create(const type *t, const void *bytes, size_t length) {
 
 static scalar *as(object *o, const type *t) { return o && o->type == t ? (scalar *)o : NULL; }
 
-object *xpc_null_create(void) { return &null_object; }
+object *standin_null_create(void) { return &null_object; }
 object *xpc_bool_create(bool v) { return v ? &_xpc_bool_true : &_xpc_bool_false; }
 bool xpc_bool_get_value(object *o) { return o == &_xpc_bool_true; }
 
@@ -117,6 +117,11 @@ size_t xpc_data_get_bytes(object *o, void *to, size_t from, size_t n) {
 	if (n > s->length - from) n = s->length - from;
 	memcpy(to, s->bytes + from, n);
 	return n;
+}
+
+size_t xpc_string_get_length(object *o) {
+	scalar *s = as(o, &_xpc_type_string);
+	return s ? s->length : 0;
 }
 
 const char *xpc_string_get_string_ptr(object *o) {

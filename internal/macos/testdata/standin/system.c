@@ -116,7 +116,7 @@ static void put_number(cf_list *d, const char *key, int64_t v) { cf_put(d, cf_st
 static void put_bool(cf_list *d, const char *key, bool v) { cf_put(d, cf_string(key), CFRetain(v ? kCFBooleanTrue : kCFBooleanFalse)); }
 
 // standin_console adds a session; without a name it ends all.
-void standin_console(const char *name, unsigned uid, int64_t id, int64_t audit, bool on_console, bool login_done) {
+void standin_console(const char *name, unsigned uid, bool login_done) {
 	if (!*name) {
 		if (console) CFRelease(console);
 		console = NULL;
@@ -126,9 +126,6 @@ void standin_console(const char *name, unsigned uid, int64_t id, int64_t audit, 
 	cf_list *d = cf_dictionary();
 	cf_put(d, cf_string("kCGSSessionUserNameKey"), cf_string(name));
 	put_number(d, "kCGSSessionUserIDKey", uid);
-	put_number(d, "kCGSSessionIDKey", id);
-	put_number(d, "kCGSSessionAuditIDKey", audit);
-	put_bool(d, "kCGSSessionOnConsoleKey", on_console);
 	put_bool(d, "kCGSessionLoginDoneKey", login_done);
 	cf_append(console, d);
 }
