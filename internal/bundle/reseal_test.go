@@ -125,6 +125,9 @@ func TestResealRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := build(t)
+			if _, err := os.Lstat(filepath.Join(dir, strings.ToUpper(sealFile))); err == nil && name == "only case differs" {
+				t.Skip("this file system takes both for one name")
+			}
 			if err := os.MkdirAll(Layout(dir).Tuf(), 0o755); err != nil {
 				t.Fatal(err)
 			}
