@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -241,5 +243,22 @@ func TestEnvironment(t *testing.T) {
 	}
 	if os.Getenv("https_proxy") != "http://p" || os.Getenv("SSL_CERT_DIR") != "/c" {
 		t.Errorf("%q", got)
+	}
+}
+
+// Rule: without a configured proxy the fetcher, a process of its own, takes the
+// environment's; the repository's name is then the proxy's to resolve.
+func TestProxyOfTheEnvironment(t *testing.T) {
+	asked := make(chan string, 8)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.Method + " " + r.Host
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer proxy.Close()
+	p := serving(t, Config{Repo: "https://repository.invalid/", Cache: t.TempDir()}, "HTTPS_PROXY="+proxy.URL)
+	_, err := p.Get("x", 100, "")
+	wantText(t, err, fmt.Sprintf("proxy %s answered 403", proxy.Listener.Addr()))
+	if got := <-asked; got != "CONNECT repository.invalid:443" {
+		t.Errorf("the proxy was asked for %q", got)
 	}
 }
