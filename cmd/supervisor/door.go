@@ -102,7 +102,11 @@ func (s *supervisor) checkIn(c *xpcpeer.Conn, m *xpcpeer.Message) {
 		s.turnAway(c, m, wire.CodeRelaunch, err)
 		return
 	}
-	life := s.number(c.Evidence().PID, watchdog.Life(in.Life))
+	pid := c.Evidence().PID
+	life, before := s.number(pid, watchdog.Life(in.Life))
+	if in.Life == 0 && before.pid != 0 && before.pid != pid { // the news of its end may come later than this
+		s.miss(before.life, before.pid)
+	}
 	w, err := s.watch(c, life)
 	if err == nil {
 		if err = s.dog.CheckedIn(life); err != nil {
@@ -127,7 +131,7 @@ func (s *supervisor) checkIn(c *xpcpeer.Conn, m *xpcpeer.Message) {
 	if err := m.Reply(terms.Dict()); err != nil {
 		s.log("check-in of life %d: %v", life, err)
 	}
-	s.log("life %d checked in: pid %d, build %s", life, c.Evidence().PID, in.Build)
+	s.log("life %d checked in: pid %d, build %s", life, pid, in.Build)
 }
 
 // turnAway refuses a message and ends the connection it came on.
@@ -139,17 +143,18 @@ func (s *supervisor) turnAway(c *xpcpeer.Conn, m *xpcpeer.Message, code wire.Cod
 
 // number answers which life checks in: the one that its engine or a supervisor
 // told it. Whom nobody told is the life it was here before, or the next, and so is
-// who tells what nobody counts to.
-func (s *supervisor) number(pid int, told watchdog.Life) watchdog.Life {
+// who tells what nobody counts to. before is who was the latest until then.
+func (s *supervisor) number(pid int, told watchdog.Life) (life watchdog.Life, before process) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	before = s.latest
 	switch {
 	case told != 0 && told <= wire.MaxLife:
 		s.latest = process{told, pid}
 	case pid != s.latest.pid:
 		s.latest = process{s.latest.life + 1, pid}
 	}
-	return s.latest.life
+	return s.latest.life, before
 }
 
 // watch makes the two memories that life writes to, where the kernel watches it.
@@ -199,8 +204,7 @@ func (s *supervisor) miss(life watchdog.Life, pid int) {
 		case err == nil && st.Life != 0:
 			return // it does
 		case err == nil && st.PID != pid:
-			last := cmp.Or(st.Last, &jobs.Exit{}) // launchd notes bad ends only
-			s.dog.Exited(life, watchdog.Exit{Code: last.Code, Signal: last.Signal})
+			s.dog.Exited(life, watchdog.Exit(*cmp.Or(st.Last, &jobs.Exit{}))) // launchd notes bad ends only
 			return
 		}
 		time.Sleep(100 * time.Millisecond)

@@ -107,7 +107,7 @@ func TestNumber(t *testing.T) {
 		{12, 0, 40}, {13, 0, 41}, {14, 0, 42},
 		{14, 1<<64 - 1, 42}, {15, 1<<64 - 1, 43}, // a liar's
 	} {
-		if got := s.number(c.pid, c.told); got != c.want {
+		if got, _ := s.number(c.pid, c.told); got != c.want {
 			t.Errorf("%d: life %d, want %d", i, got, c.want)
 		}
 	}
@@ -164,6 +164,39 @@ func TestSilentEngine(t *testing.T) {
 	}
 }
 
+// Rule: where a successor checks in before the news of the last life's end, that
+// end is asked for first, so that its verdict says how it was.
+func TestSilentSuccessorIsFaster(t *testing.T) {
+	e := &silentEngine{state: jobs.State{Target: netchild, Status: jobs.Running, PID: os.Getpid() + 1}}
+	s := silent(t, e, func(c *config.Config) { c.HangLimit = config.Duration(time.Hour) })
+	life, _ := s.number(os.Getpid()+1, 0)
+	if err := s.dog.CheckedIn(life); err != nil {
+		t.Fatal(err)
+	}
+	e.is(os.Getpid(), &jobs.Exit{Signal: int(syscall.SIGKILL)})
+	tr := xpcpeer.Mem()
+	yes := func(*xpcpeer.Evidence) error { return nil }
+	l, err := xpcpeer.Listen(tr, "door", xpcpeer.Config{Policy: yes, Accept: func(*xpcpeer.Conn) (xpcpeer.Events, error) {
+		return xpcpeer.Events{Message: s.message, Invalid: s.gone}, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := xpcpeer.Dial(tr, "door", xpcpeer.Config{Policy: yes})
+	defer func() { c.Close(); <-c.Done() }()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := c.Call(ctx, wire.CheckIn{Build: "x", Min: wire.VersionMin, Max: wire.VersionMax}.Dict()); err != nil {
+		t.Fatal(err)
+	}
+	st := until(t, s, "the successor", func(st watchdog.Status) bool { return st.State == watchdog.Up && st.Life == life+1 })
+	if st.Last.Life != life || st.Last.Class != watchdog.Crash || !strings.HasPrefix(st.Last.Text, "signal 9") {
+		t.Errorf("verdict %+v", st.Last)
+	}
+	e.is(0, nil)
+}
+
 // Rule: a life that does not beat is asked for its last words first, and killed
 // when it has none, or does not end of them.
 func TestSilentHang(t *testing.T) {
@@ -188,7 +221,7 @@ func TestSilentHang(t *testing.T) {
 			s := silent(t, e, func(c *config.Config) {
 				c.HangLimit, c.HangGrace = config.Duration(100*time.Millisecond), config.Duration(300*time.Millisecond)
 			})
-			life := s.number(child.Process.Pid, 0)
+			life, _ := s.number(child.Process.Pid, 0)
 			if err := s.dog.CheckedIn(life); err != nil {
 				t.Fatal(err)
 			}
@@ -217,7 +250,8 @@ func TestSilentBeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &silentEngine{} // with no process to kill
 		s := silent(t, e, nil)
-		if err := s.dog.CheckedIn(s.number(7, 0)); err != nil {
+		life, _ := s.number(7, 0)
+		if err := s.dog.CheckedIn(life); err != nil {
 			t.Fatal(err)
 		}
 		limit := time.Duration(s.cfg.HangLimit)

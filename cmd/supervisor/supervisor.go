@@ -110,7 +110,7 @@ func (s *supervisor) event(ctx context.Context, ev jobs.Event) {
 	case ev.Kind == jobs.StartFailed:
 		s.dog.StartFailed(life, errors.New(ev.Err))
 	case ev.Kind == jobs.Exited:
-		s.dog.Exited(life, watchdog.Exit{Code: ev.Exit.Code, Signal: ev.Exit.Signal, CPU: ev.Exit.CPU})
+		s.dog.Exited(life, watchdog.Exit(ev.Exit))
 	}
 }
 
