@@ -102,9 +102,8 @@ func (s *supervisor) checkIn(c *xpcpeer.Conn, m *xpcpeer.Message) {
 		s.turnAway(c, m, wire.CodeRelaunch, err)
 		return
 	}
-	pid := c.Evidence().PID
-	life, before := s.number(pid, watchdog.Life(in.Life))
-	if in.Life == 0 && before.pid != 0 && before.pid != pid { // the news of its end may come later than this
+	life, before := s.number(c.Evidence().PID, watchdog.Life(in.Life))
+	if in.Life == 0 && before.life != 0 && before.life != life { // the news of its end may come later than this
 		s.miss(before.life, before.pid)
 	}
 	w, err := s.watch(c, life)
@@ -131,7 +130,7 @@ func (s *supervisor) checkIn(c *xpcpeer.Conn, m *xpcpeer.Message) {
 	if err := m.Reply(terms.Dict()); err != nil {
 		s.log("check-in of life %d: %v", life, err)
 	}
-	s.log("life %d checked in: pid %d, build %s", life, pid, in.Build)
+	s.log("life %d checked in: pid %d, build %s", life, c.Evidence().PID, in.Build)
 }
 
 // turnAway refuses a message and ends the connection it came on.
