@@ -74,8 +74,7 @@ func run() (int, error) {
 
 	s := &supervisor{p: p, cfg: cfg, engine: engine, store: store, log: program.Log("supervisor"), lives: map[watchdog.Life]*watched{}, beats: !deadman.Supported()}
 	s.dog = watchdog.New(s.patience(), s.env(ctx))
-	err = s.serve(ctx)
-	switch {
+	switch err = s.serve(ctx); {
 	case ctx.Err() != nil:
 		return program.ExitOK, nil // whatever the stop interrupted
 	case errors.Is(err, update.ErrHandOver):
