@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/mod/semver"
+
 	"portward/internal/bundle"
 	"portward/internal/durable"
 	"portward/internal/program"
@@ -54,6 +56,9 @@ func pack(args []string) (int, error) {
 	wanted, err := parseKind(*kind)
 	if err != nil {
 		return program.ExitUsage, err
+	}
+	if *minimum != "" && !semver.IsValid("v"+*minimum) {
+		return program.ExitUsage, fmt.Errorf("--minimum %s: a release's version, 1.2.3", *minimum)
 	}
 	if *minimum != "" && bundle.Compare(*minimum, *version) > 0 {
 		return program.ExitUsage, fmt.Errorf("--minimum %s refuses version %s itself", *minimum, *version)

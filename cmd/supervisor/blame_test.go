@@ -46,12 +46,12 @@ func ended(t *testing.T, script string) error {
 func TestMachines(t *testing.T) {
 	killed, crashed, again := ended(t, "kill -KILL $$"), ended(t, "kill -SEGV $$"), ended(t, fmt.Sprint("exit ", program.ExitAgain))
 	for _, e := range []error{killed, syscall.EIO, syscall.EROFS, syscall.ENOSPC, syscall.EAGAIN} {
-		if err := fmt.Errorf("start: %w", e); !machines(err) {
+		if err := fmt.Errorf("start: %w", e); !program.MachineFailed(err) {
 			t.Errorf("%v: the release is blamed", err)
 		}
 	}
 	for _, e := range []error{nil, crashed, ended(t, "exit 1"), again, syscall.ENOEXEC, syscall.ENOENT, context.DeadlineExceeded} {
-		if machines(e) {
+		if program.MachineFailed(e) {
 			t.Errorf("%v: the machine is blamed", e)
 		}
 	}
@@ -271,6 +271,34 @@ func TestKilledFromOutside(t *testing.T) {
 	}
 }
 
+// Rule: a life that we told to end is no crash, unless it ended otherwise; nor
+// does one that was ended so, checked in or not, put a release in doubt.
+func TestToldToEnd(t *testing.T) {
+	store, err := evidence.Open(t.TempDir(), evidence.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		told jobs.State
+		exit watchdog.Exit
+		want watchdog.Class
+	}{
+		"it went":                     {jobs.State{Life: 3}, watchdog.Exit{}, watchdog.Asked},
+		"it did not hear":             {jobs.State{Life: 3}, watchdog.Exit{Signal: int(syscall.SIGKILL)}, watchdog.Asked},
+		"its engine numbers no lives": {jobs.State{}, watchdog.Exit{Signal: int(syscall.SIGTERM)}, watchdog.Asked},
+		"it fell meanwhile":           {jobs.State{Life: 3}, watchdog.Exit{Signal: int(syscall.SIGSEGV)}, watchdog.Crash},
+		"it failed meanwhile":         {jobs.State{Life: 3}, watchdog.Exit{Code: 1}, watchdog.Crash},
+		"another one was told":        {jobs.State{Life: 4}, watchdog.Exit{}, watchdog.Crash},
+	} {
+		s := &supervisor{store: store, log: t.Logf, latest: process{3, 7}}
+		s.ended(c.told)
+		ev := s.witness(3, watchdog.Death{Exit: &c.exit})
+		if ev.Class != c.want || s.killed != 0 {
+			t.Errorf("%s: %v, killed %d", name, ev.Class, s.killed)
+		}
+	}
+}
+
 // Rule: what counts as a crash is written down as one, and of a life that had not
 // checked in that is said; what is known better stays.
 func TestWitnessWritesWhatCounts(t *testing.T) {
@@ -288,6 +316,7 @@ func TestWitnessWritesWhatCounts(t *testing.T) {
 		{watchdog.Death{Text: "gone without an exit report"}, false, "crash", "gone without an exit report" + early},
 		{watchdog.Death{Text: "exit status 3", Exit: &watchdog.Exit{Code: 3}}, true, "crash", "exit status 3"},
 		{watchdog.Death{Class: watchdog.Idle, Text: "idle"}, true, "idle", "idle"},
+		{watchdog.Death{Text: "exit status 0 without a goodbye", Exit: &watchdog.Exit{}}, false, "crash", "exit status 0 without a goodbye" + early},
 		{watchdog.Death{Class: watchdog.NeverReady, Text: "late"}, false, "never-ready", "late"},
 	} {
 		life := watchdog.Life(i + 1)

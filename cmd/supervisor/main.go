@@ -131,7 +131,7 @@ func (s *supervisor) serve(ctx context.Context) error {
 		}
 	}()
 	if err := s.begin(ctx); err != nil {
-		if machines(err) {
+		if program.MachineFailed(err) {
 			s.updater.Stumble(err)
 		}
 		return err

@@ -7,8 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"syscall"
 	"time"
 
 	"portward/internal/bundle"
@@ -92,22 +90,10 @@ func (s *supervisor) blameQualify(version string, err error) error {
 	}
 	exit := (*exec.ExitError)(nil)
 	again := errors.As(err, &exit) && exit.ExitCode() == program.ExitAgain // it says itself that it was the machine
-	if err == nil || again || machines(err) || s.slow != nil && times < maxSlow {
+	if err == nil || again || program.MachineFailed(err) || s.slow != nil && times < maxSlow {
 		return err
 	}
 	return &update.Failure{Class: "unqualified", Text: fmt.Sprintf("its supervisor: %v", err)}
-}
-
-// machines says whether it is this machine that failed, and no release: it has
-// no room, or no disk that works. A child that died of a SIGKILL died of too
-// little memory: the errors of those that we kill are their context's.
-func machines(err error) bool {
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL
-	}
-	return slices.ContainsFunc([]error{
-		syscall.ENOSPC, syscall.EDQUOT, syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE, syscall.EIO, syscall.EROFS,
-	}, func(e error) bool { return errors.Is(err, e) })
 }
 
 // nominate starts the candidate, whom the door knows before it can be there.
@@ -164,7 +150,7 @@ func proveMyself() (int, error) {
 		return program.ExitConfig, err
 	}
 	if err := update.NoOp(ctx, filepath.Join(scratchDir(p.Root), "noop"), bundle.Of(self)); err != nil {
-		if machines(err) {
+		if program.MachineFailed(err) {
 			return program.ExitAgain, err
 		}
 		return program.ExitInternal, fmt.Errorf("an update to itself: %w", err)

@@ -41,7 +41,7 @@ type supervisor struct {
 	candidate *candidate                 // nil: none proves itself
 	sessions  []wire.SessionInfo
 	probing   bool          // the probe counts as a login
-	struck    watchdog.Life // the latest that we killed
+	struck    watchdog.Life // the latest that we ended
 	killed    watchdog.Life // the latest that somebody else did: the kernel, for want of memory, or a person
 
 	publishing sync.Mutex

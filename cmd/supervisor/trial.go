@@ -132,7 +132,7 @@ func (s *supervisor) restartInto(parent context.Context) error {
 // does not answer.
 func (s *supervisor) blameStart(err error, before watchdog.Life, last watchdog.Verdict) error {
 	switch {
-	case machines(err):
+	case program.MachineFailed(err):
 	case errors.Is(err, jobs.ErrStart):
 		return &update.Failure{Class: watchdog.StartFailed.String(), Text: err.Error()}
 	case s.beats && errors.Is(err, context.DeadlineExceeded): // where no kernel watches no engine tells of starts either
@@ -179,7 +179,7 @@ func (s *supervisor) probe(ctx context.Context) error {
 		err = c.Wait(ctx)
 	}
 	switch {
-	case machines(err):
+	case program.MachineFailed(err):
 		return fmt.Errorf("the probe: %w", err)
 	case err != nil:
 		return &update.Failure{Class: "probe", Text: fmt.Sprintf("no surface was served: %v", err), Doubt: true} // others may have filled the door
@@ -205,7 +205,7 @@ func (s *supervisor) tryFetcher(parent context.Context) error {
 	switch {
 	case parent.Err() != nil:
 		return parent.Err()
-	case machines(died):
+	case program.MachineFailed(died):
 		return died
 	}
 	for _, silent := range []error{io.EOF, io.ErrUnexpectedEOF, os.ErrClosed, syscall.EPIPE, syscall.ENOEXEC, syscall.ENOENT, syscall.EACCES} {

@@ -202,6 +202,9 @@ func (s *supervisor) stopAll(ctx context.Context) error {
 		return j.PID == 0 || j.Target != netchild && j.Target.Label() != launchd.GUIAgent
 	})
 	for _, j := range list {
+		if j.Target == netchild {
+			s.ended(j)
+		}
 		s.signal(ctx, j, syscall.SIGTERM)
 	}
 	deadline := time.Now().Add(stopWithin)

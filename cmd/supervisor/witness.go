@@ -9,6 +9,7 @@ import (
 
 	"portward/internal/deadman"
 	"portward/internal/evidence"
+	"portward/internal/jobs"
 	"portward/internal/program"
 	"portward/internal/status"
 	"portward/internal/watchdog"
@@ -61,13 +62,21 @@ func (s *supervisor) kill(life watchdog.Life) error {
 	return s.signal(ctx, st, syscall.SIGQUIT)
 }
 
+// ended notes which life we end.
+func (s *supervisor) ended(j jobs.State) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.struck = max(watchdog.Life(j.Life), s.latest.life) // where the engine numbers none
+}
+
 // witness keeps what a life left: its last words, how far it had got, and what
 // the machine was doing. It answers what that says of the end.
 func (s *supervisor) witness(life watchdog.Life, d watchdog.Death) watchdog.Evidence {
 	s.mu.Lock()
 	w := s.lives[life]
 	delete(s.lives, life)
-	if d.Class == watchdog.None && d.Exit != nil && syscall.Signal(d.Exit.Signal) == syscall.SIGKILL && life != s.struck {
+	ours := life == s.struck
+	if d.Class == watchdog.None && d.Exit != nil && syscall.Signal(d.Exit.Signal) == syscall.SIGKILL && !ours {
 		s.killed = life
 	}
 	s.mu.Unlock()
@@ -87,25 +96,25 @@ func (s *supervisor) witness(life watchdog.Life, d watchdog.Death) watchdog.Evid
 		}
 		page = fmt.Sprintf("last progress: %v before the end was known, item %d, %v of CPU time by then\n", now-p.Beat, p.Items, p.CPU)
 	}
-	if ev.Class == watchdog.None { // which counts as one
+	switch {
+	case ev.Class == watchdog.None && ours && d.Exit != nil && d.Exit.Code == 0 && (d.Exit.Signal == 0 || d.Exit.Signal == int(syscall.SIGTERM) || d.Exit.Signal == int(syscall.SIGKILL)):
+		ev.Class, ev.Text = watchdog.Asked, "to stop, for an update"
+	case ev.Class == watchdog.None: // which counts as one
 		ev.Class = watchdog.Crash
 		if w == nil {
 			ev.Text += ", before it had checked in with this supervisor"
 		}
 	}
 	blob := fmt.Sprintf("life %d: %v: %s\n%s%s%s", life, ev.Class, ev.Text, page, evidence.Machine(), stacks)
-	r := evidence.Record{
-		Job: string(netchild), Life: uint64(life), Time: d.At, Class: ev.Class.String(), Text: ev.Text, Uptime: d.Uptime,
-	}
+	r := evidence.Record{Job: string(netchild), Life: uint64(life), Time: d.At, Class: ev.Class.String(), Text: ev.Text, Uptime: d.Uptime}
 	if d.Exit != nil {
 		r.Exit = fmt.Sprintf("code %d, signal %d, CPU %v", d.Exit.Code, d.Exit.Signal, d.Exit.CPU)
 	}
-	where, err := s.store.Add(r, []byte(blob))
-	if err != nil {
+	var err error
+	if ev.Where, err = s.store.Add(r, []byte(blob)); err != nil {
 		s.log("%v", err)
 	}
-	ev.Where = where
-	s.log("life %d: %v: %s (%s)", life, ev.Class, ev.Text, where)
+	s.log("life %d: %v: %s (%s)", life, ev.Class, ev.Text, ev.Where)
 	return ev
 }
 

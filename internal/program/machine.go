@@ -2,7 +2,11 @@ package program
 
 import (
 	"crypto/rand"
+	"errors"
 	"os"
+	"os/exec"
+	"slices"
+	"syscall"
 
 	"portward/internal/durable"
 )
@@ -16,4 +20,16 @@ func MachineID(path string) (string, error) {
 	}
 	id := rand.Text()
 	return id, durable.Write(path, []byte(id), 0o600)
+}
+
+// MachineFailed says whether it is this machine that failed, and no program: it
+// has no room, or no disk that works. A child that died of a SIGKILL died of too
+// little memory: the errors of those that we kill are their context's.
+func MachineFailed(err error) bool {
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL
+	}
+	return slices.ContainsFunc([]error{
+		syscall.ENOSPC, syscall.EDQUOT, syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE, syscall.EIO, syscall.EROFS,
+	}, func(e error) bool { return errors.Is(err, e) })
 }
