@@ -124,7 +124,7 @@ func TestLaunchdAgentRefused(t *testing.T) {
 	})
 }
 
-// Rule: who cannot be asked for now changes nothing that is known.
+// Rule: a question about logins that fails leaves what is known as it was.
 func TestLaunchdSessionsUnknown(t *testing.T) {
 	people := logins{all: []Session{{ID: "501"}}}
 	inLaunchd(t, LaunchdOptions{Sessions: people.list, Poll: time.Second}, func(t *testing.T, f *fakeLaunchd, l *Launchd) {

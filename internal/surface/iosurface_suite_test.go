@@ -5,7 +5,6 @@ package surface_test
 import (
 	"errors"
 	"os"
-	"sync"
 	"testing"
 
 	"portward/internal/macos"
@@ -28,34 +27,8 @@ func TestIOSurfaceSent(t *testing.T) {
 	surfacetest.Test(t, surfacetest.Way{Platform: surface.IOSurfaces(), Pass: p.pass})
 }
 
-// An xpcObject is a handle as a transport answers it.
-type xpcObject struct {
-	mu  sync.Mutex
-	ref macos.Ref
-}
-
-func (o *xpcObject) Retain() macos.Ref {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.ref == 0 {
-		return 0
-	}
-	return macos.XPCRetain(o.ref)
-}
-
-func (o *xpcObject) Close() error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.ref == 0 {
-		return os.ErrClosed
-	}
-	macos.XPCRelease(o.ref)
-	o.ref = 0
-	return nil
-}
-
 func surfaceHandle(ref macos.Ref) wire.Handle {
-	return wire.Handle{Kind: wire.HandleSurface, Object: &xpcObject{ref: ref}}
+	return wire.Handle{Kind: wire.HandleSurface, Object: macos.NewObject(ref)}
 }
 
 func retain(t testing.TB, h wire.Handle) macos.Ref {

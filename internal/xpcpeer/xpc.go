@@ -90,7 +90,7 @@ func (t xpcTransport) retain(ep wire.Handle) (wire.Handle, error) {
 	if err != nil {
 		return wire.Handle{}, err
 	}
-	return wire.Handle{Kind: wire.HandleEndpoint, Object: newObject(ref)}, nil
+	return wire.Handle{Kind: wire.HandleEndpoint, Object: macos.NewObject(ref)}, nil
 }
 
 // endpointRef is a reference of the caller's own.

@@ -150,7 +150,7 @@ func (a *xpcAcceptor) endpoint() (wire.Handle, error) {
 	if a.conn == 0 || a.closed {
 		return wire.Handle{}, os.ErrClosed
 	}
-	return wire.Handle{Kind: wire.HandleEndpoint, Object: newObject(macos.XPCEndpointCreate(a.conn))}, nil
+	return wire.Handle{Kind: wire.HandleEndpoint, Object: macos.NewObject(macos.XPCEndpointCreate(a.conn))}, nil
 }
 
 // close leaves alone whom accept answered.

@@ -14,7 +14,7 @@ import (
 	"portward/internal/wire"
 )
 
-// checkHello: exactly one key, and a version, which is ours alone for now.
+// checkHello: exactly one key, whose value is protocol, the one version there is.
 func checkHello(m macos.Ref) error {
 	v := macos.XPCDictionaryGetValue(m, keyHello)
 	if v == 0 || macos.XPCTypeOf(v) != macos.XPCTypeUint64 || macos.XPCDictionaryGetCount(m) != 1 {
@@ -197,7 +197,7 @@ func (u *unpacker) handle(v macos.Ref) (any, error) {
 	if err := u.oneMore(); err != nil {
 		return nil, err
 	}
-	return wire.Handle{Kind: k, Object: newObject(macos.XPCRetain(v))}, nil
+	return wire.Handle{Kind: k, Object: macos.NewObject(macos.XPCRetain(v))}, nil
 }
 
 func (u *unpacker) oneMore() error {
