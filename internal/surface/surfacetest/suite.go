@@ -119,7 +119,10 @@ func testRelease(t *testing.T, w Way) {
 func testForeign(t *testing.T, w Way) {
 	r := newRig(t, w, small)
 	r.connect(nil)
-	b, _ := r.chain.TryAcquire()
+	b, err := r.chain.Acquire(r.ctx) // a slot is in use until the message is gone that carried it
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := r.chain.Submit(b, small.Bounds()); err != nil {
 		t.Fatal(err)
 	}
