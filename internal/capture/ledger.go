@@ -11,28 +11,27 @@ import (
 
 // A ledger keeps which part of which slot is out of date. Slots are filled in
 // any order and none of them every time, so each has a region of its own: the
-// damage since it was last filled. A region is one rectangle, the smallest
-// around everything in it.
+// damage since it was last filled. The region's own coarseness bounds what is kept.
 type ledger struct {
 	whole surface.Rect
 	wake  chan struct{} // holds a token when fresh or err changed
 
 	mu    sync.Mutex
-	stale []surface.Rect // by slot: damage since it was filled
-	fresh surface.Rect   // damage since any slot was filled
+	stale []surface.Region // by slot: damage since it was filled
+	fresh surface.Region   // damage since any slot was filled
 	err   error          // why the source ended; the first reason stays
 }
 
 // newLedger answers a ledger without slots in which everything is fresh.
 func newLedger(g surface.Geometry) *ledger {
-	return &ledger{whole: g.Bounds(), fresh: g.Bounds(), wake: make(chan struct{}, 1)}
+	return &ledger{whole: g.Bounds(), fresh: surface.RegionOf(g.Bounds()), wake: make(chan struct{}, 1)}
 }
 
 // bind starts again with so many slots, all of them wholly out of date.
 func (l *ledger) bind(slots int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.stale = make([]surface.Rect, slots)
+	l.stale = make([]surface.Region, slots)
 	l.addLocked(l.whole)
 }
 
@@ -48,15 +47,15 @@ func (l *ledger) addLocked(r surface.Rect) {
 		return
 	}
 	for i := range l.stale {
-		l.stale[i] = l.stale[i].Union(r)
+		l.stale[i] = l.stale[i].Add(r)
 	}
-	l.fresh = l.fresh.Union(r)
+	l.fresh = l.fresh.Add(r)
 	l.wakeUp()
 }
 
 // take answers what must be drawn to bring the slot up to date and what changed
 // since the last take of any slot, and takes both off the books.
-func (l *ledger) take(slot int) (stale, fresh surface.Rect, err error) {
+func (l *ledger) take(slot int) (stale, fresh surface.Region, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
@@ -66,7 +65,7 @@ func (l *ledger) take(slot int) (stale, fresh surface.Rect, err error) {
 		return stale, fresh, fmt.Errorf("slot %d of %d is not bound", slot, len(l.stale))
 	}
 	stale, fresh = l.stale[slot], l.fresh
-	l.stale[slot], l.fresh = surface.Rect{}, surface.Rect{}
+	l.stale[slot], l.fresh = surface.Region{}, surface.Region{}
 	return stale, fresh, nil
 }
 

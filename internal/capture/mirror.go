@@ -45,7 +45,7 @@ func (m *mirror) Bind(buffers []*surface.Buffer) error {
 func (m *mirror) Invalidate() { m.ledger.add(m.ledger.whole) }
 
 // show takes a picture over, with what changed since the one before.
-func (m *mirror) show(p picture, dirty surface.Rect) {
+func (m *mirror) show(p picture, dirty surface.Region) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ended {
@@ -56,7 +56,9 @@ func (m *mirror) show(p picture, dirty surface.Rect) {
 		m.latest.release()
 	}
 	m.latest = p
-	m.ledger.add(dirty)
+	for _, r := range dirty.Rects() {
+		m.ledger.add(r)
+	}
 }
 
 // end lets go of the picture and answers why the source ended.
@@ -91,7 +93,7 @@ func await(ctx context.Context, done <-chan error, late func(error)) error {
 
 // Fill copies under the lock: a picture that comes meanwhile waits, so what is
 // taken off the books is what is copied.
-func (m *mirror) Fill(slot int) (surface.Rect, error) {
+func (m *mirror) Fill(slot int) (surface.Region, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	stale, fresh, err := m.ledger.take(slot)
@@ -99,14 +101,16 @@ func (m *mirror) Fill(slot int) (surface.Rect, error) {
 		return fresh, err
 	}
 	if m.latest == nil {
-		return surface.Rect{}, fmt.Errorf("%w: no picture", os.ErrInvalid)
+		return surface.Region{}, fmt.Errorf("%w: no picture", os.ErrInvalid)
 	}
 	pix, stride, err := m.latest.lock()
 	if err != nil {
-		return surface.Rect{}, m.ledger.fail(fmt.Errorf("%w: %w", ErrGone, err))
+		return surface.Region{}, m.ledger.fail(fmt.Errorf("%w: %w", ErrGone, err))
 	}
 	defer m.latest.unlock()
-	copyPart(m.buffers[slot].Pix, m.geometry.Stride, pix, stride, stale)
+	for _, r := range stale.Rects() {
+		copyPart(m.buffers[slot].Pix, m.geometry.Stride, pix, stride, r)
+	}
 	return fresh, nil
 }
 

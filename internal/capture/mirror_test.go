@@ -61,7 +61,7 @@ func newMirrored(t *testing.T) (*mirror, []*surface.Buffer) {
 
 func (m *mirror) mustFill(t *testing.T, slot int, want surface.Rect) {
 	t.Helper()
-	if got, err := m.Fill(slot); err != nil || got != want {
+	if got, err := m.Fill(slot); err != nil || got != surface.RegionOf(want) {
 		t.Fatalf("filled slot %d: %v, %v, want %v", slot, got, err, want)
 	}
 }
@@ -72,9 +72,9 @@ func TestMirrorCopiesWhatChanged(t *testing.T) {
 	m, buffers := newMirrored(t)
 	a, b, c := &drawing{t: t, fill: 1}, &drawing{t: t, fill: 2}, &drawing{t: t, fill: 3}
 	whole, part := mirrored.Bounds(), surface.Rect{X: 1, Y: 1, W: 2, H: 2}
-	m.show(a, whole)
+	m.show(a, surface.RegionOf(whole))
 	m.mustFill(t, 0, whole)
-	m.show(b, part)
+	m.show(b, surface.RegionOf(part))
 	if !a.released || b.released {
 		t.Error("the wrong picture was let go of")
 	}
@@ -89,7 +89,7 @@ func TestMirrorCopiesWhatChanged(t *testing.T) {
 			t.Fatalf("byte %d is %d, want %d", i, v, want)
 		}
 	}
-	m.show(c, surface.Rect{})
+	m.show(c, surface.RegionOf(surface.Rect{}))
 	m.mustFill(t, 0, surface.Rect{})
 	m.mustFill(t, 1, surface.Rect{}) // nothing is new, but the slot had nothing
 	for i, v := range buffers[1].Pix {
@@ -110,9 +110,9 @@ func TestMirrorCopiesWhatChanged(t *testing.T) {
 func TestMirrorEnds(t *testing.T) {
 	m, _ := newMirrored(t)
 	a, b := &drawing{t: t}, &drawing{t: t}
-	m.show(a, mirrored.Bounds())
+	m.show(a, surface.RegionOf(mirrored.Bounds()))
 	m.end(ErrGone)
-	m.show(b, mirrored.Bounds())
+	m.show(b, surface.RegionOf(mirrored.Bounds()))
 	if !a.released || !b.released {
 		t.Error("a picture is still held")
 	}
@@ -134,7 +134,7 @@ func TestMirrorOfNothing(t *testing.T) {
 		t.Errorf("without a picture: %v", err)
 	}
 	m, _ = newMirrored(t)
-	m.show(&drawing{t: t, err: errors.New("lost")}, mirrored.Bounds())
+	m.show(&drawing{t: t, err: errors.New("lost")}, surface.RegionOf(mirrored.Bounds()))
 	for range 2 {
 		if _, err := m.Fill(0); !errors.Is(err, ErrGone) {
 			t.Errorf("fill: %v", err)
@@ -155,7 +155,7 @@ func TestMirrorBuffers(t *testing.T) {
 // Rule: while it waits it looks around, and an end that is found there ends it.
 func TestMirrorLooksAround(t *testing.T) {
 	m, _ := newMirrored(t)
-	m.show(&drawing{t: t}, surface.Rect{})
+	m.show(&drawing{t: t}, surface.RegionOf(surface.Rect{}))
 	m.mustFill(t, 0, mirrored.Bounds())
 	tick := make(chan time.Time, 1)
 	tick <- time.Time{}

@@ -119,13 +119,13 @@ func (s *screen) sample(buffer macos.Ref) {
 }
 
 // dirty is what changed, in whole pixels.
-func (s *screen) dirty(f macos.SCFrame) surface.Rect {
+func (s *screen) dirty(f macos.SCFrame) surface.Region {
 	if !f.Known {
-		return s.geometry.Bounds()
+		return surface.RegionOf(s.geometry.Bounds())
 	}
-	var all surface.Rect
+	var all surface.Region
 	for _, r := range f.Dirty {
-		all = all.Union(pixels(r).Clip(s.geometry.Bounds()))
+		all = all.Add(pixels(r).Clip(s.geometry.Bounds()))
 	}
 	return all
 }

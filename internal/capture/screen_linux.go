@@ -150,16 +150,17 @@ func (s *screen) Wait(ctx context.Context) error {
 	return nil
 }
 
-func (s *screen) Fill(slot int) (surface.Rect, error) {
+func (s *screen) Fill(slot int) (surface.Region, error) {
 	stale, fresh, err := s.ledger.take(slot)
 	if err != nil || stale.Empty() {
 		return fresh, err
 	}
+	band := stale.Bounds()
 	err = s.within(func() error {
 		_, err := shm.GetImage(s.conn, xproto.Drawable(s.root),
-			0, int16(stale.Y), uint16(s.geometry.Width), uint16(stale.H),
+			0, int16(band.Y), uint16(s.geometry.Width), uint16(band.H),
 			^uint32(0), xproto.ImageFormatZPixmap,
-			s.segments[slot], uint32(stale.Y*s.geometry.Stride)).Reply()
+			s.segments[slot], uint32(band.Y*s.geometry.Stride)).Reply()
 		return err
 	})
 	return fresh, err

@@ -33,9 +33,9 @@ type Source interface {
 	Wait(ctx context.Context) error
 
 	// Fill brings the slot up to date: its whole content is valid afterwards.
-	// The rectangle is what changed since the last Fill of any slot, empty if
+	// The region is what changed since the last Fill of any slot, empty if
 	// nothing did. The caller makes sure that nobody reads the slot meanwhile.
-	Fill(slot int) (surface.Rect, error)
+	Fill(slot int) (surface.Region, error)
 
 	// Invalidate makes the whole picture pending, for every slot, and wakes
 	// Wait: somebody starts with nothing, or lost a frame.

@@ -139,12 +139,13 @@ func (t *testcard) step() {
 	t.ledger.add(surface.Rect{W: t.geometry.Width, H: HeadHeight})
 }
 
-func (t *testcard) Fill(slot int) (surface.Rect, error) {
+func (t *testcard) Fill(slot int) (surface.Region, error) {
 	stale, fresh, err := t.ledger.take(slot)
 	if err != nil || stale.Empty() {
 		return fresh, err
 	}
-	t.draw(t.buffers[slot].Pix, stale.Y, stale.Y+stale.H)
+	rows := stale.Bounds()
+	t.draw(t.buffers[slot].Pix, rows.Y, rows.Y+rows.H)
 	return fresh, nil
 }
 

@@ -36,7 +36,7 @@ func mustFill(t *testing.T, s Source, slot int) surface.Rect {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dirty
+	return dirty.Bounds()
 }
 
 // copyRect does what a viewer does with an update.

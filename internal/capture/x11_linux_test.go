@@ -26,8 +26,8 @@ func newViewer(s *screen, buffers []*surface.Buffer) *viewer {
 // look fills the slot and takes over what changed.
 func (v *viewer) look(slot int) error {
 	dirty, err := v.s.Fill(slot)
-	if err == nil {
-		copyRect(v.seen, v.buffers[slot].Pix, v.s.Geometry(), dirty)
+	for _, r := range dirty.Rects() {
+		copyRect(v.seen, v.buffers[slot].Pix, v.s.Geometry(), r)
 	}
 	return err
 }

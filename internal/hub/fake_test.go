@@ -59,7 +59,7 @@ var geometry = surface.Geometry{Width: 8, Height: 4, Stride: 40, Format: surface
 
 // show makes a frame in which dirty has changed.
 func (m *memFrames) show(dirty surface.Rect) {
-	m.put(surface.Frame{Geometry: geometry, Dirty: dirty, Pix: make([]byte, geometry.Size())})
+	m.put(surface.Frame{Geometry: geometry, Dirty: surface.RegionOf(dirty), Pix: make([]byte, geometry.Size())})
 }
 
 func (m *memFrames) put(f surface.Frame) {

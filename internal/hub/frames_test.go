@@ -20,7 +20,7 @@ func none() {}
 
 // Rule: every frame is given back exactly once, whatever happens to it.
 func TestReleaseExactlyOnce(t *testing.T) {
-	broken := surface.Frame{Geometry: geometry, Dirty: part, Pix: make([]byte, 5)}
+	broken := surface.Frame{Geometry: geometry, Dirty: surface.RegionOf(part), Pix: make([]byte, 5)}
 	cases := map[string]func(t *testing.T, h *Hub, m *memFrames, detach func()){
 		"no viewer": func(t *testing.T, h *Hub, m *memFrames, detach func()) {
 			m.show(part)
@@ -95,7 +95,7 @@ func TestNoViewerNoPixel(t *testing.T) {
 		m := newMemFrames()
 		h.attachMem(t, "1", m, none)
 		for range 3 {
-			m.put(surface.Frame{Geometry: geometry, Dirty: geometry.Bounds()})
+			m.put(surface.Frame{Geometry: geometry, Dirty: surface.RegionOf(geometry.Bounds())})
 		}
 		synctest.Wait()
 		states, err := h.Snapshot(t.Context())

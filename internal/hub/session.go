@@ -195,7 +195,7 @@ func (h *Hub) arrived(s *session, f surface.Frame) bool {
 		s.width, s.height = f.Width, f.Height
 		h.publish()
 	}
-	whole := f.Dirty.Clip(f.Bounds()) == f.Bounds()
+	whole := f.Dirty == surface.RegionOf(f.Bounds())
 	for w := range h.watchers {
 		if whole || s.standing[w] == current {
 			return h.attached(s)

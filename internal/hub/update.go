@@ -48,7 +48,7 @@ func (e *encoder) encode(id string, index uint16, f surface.Frame) (Update, bool
 	if err := checkFrame(g, len(f.Pix)); err != nil {
 		return Update{}, false, fmt.Errorf("frame %d of session %s: %w", f.Seq, id, err)
 	}
-	r := f.Dirty.Clip(g.Bounds())
+	r := f.Dirty.Bounds().Clip(g.Bounds())
 	if r.Empty() {
 		return Update{}, false, nil
 	}

@@ -24,13 +24,14 @@ func TestEncode(t *testing.T) {
 		for i := range f.Pix {
 			f.Pix[i] = byte(r.IntN(4) * 80)
 		}
-		f.Dirty.X, f.Dirty.Y = r.IntN(g.Width), r.IntN(g.Height)
-		f.Dirty.W, f.Dirty.H = r.IntN(g.Width-f.Dirty.X)+1, r.IntN(g.Height-f.Dirty.Y)+1
+		d := surface.Rect{X: r.IntN(g.Width), Y: r.IntN(g.Height)}
+		d.W, d.H = r.IntN(g.Width-d.X)+1, r.IntN(g.Height-d.Y)+1
+		f.Dirty = surface.RegionOf(d)
 		u, ok, err := e.encode("1", 513, f)
 		if err != nil || !ok {
 			t.Fatalf("%v %v: %v", g, f.Dirty, err)
 		}
-		if u.Whole != (f.Dirty == g.Bounds()) || u.Session != "1" || u.Seq != f.Seq {
+		if u.Whole != (d == g.Bounds()) || u.Session != "1" || u.Seq != f.Seq {
 			t.Errorf("%v %v: %+v", g, f.Dirty, u)
 		}
 		checkMessage(t, u.Message, f)
@@ -43,7 +44,7 @@ func checkMessage(t *testing.T, m []byte, f surface.Frame) {
 	for at := 8; at < UpdateHeader; at += 2 {
 		words = append(words, int(binary.LittleEndian.Uint16(m[at:])))
 	}
-	d := f.Dirty
+	d := f.Dirty.Bounds()
 	if m[0] != UpdateVersion || m[1] != KindSnappy || binary.LittleEndian.Uint16(m[2:]) != 513 ||
 		binary.LittleEndian.Uint32(m[4:]) != f.Seq ||
 		!slices.Equal(words, []int{d.X, d.Y, d.W, d.H, f.Width, f.Height}) {
@@ -69,21 +70,21 @@ func checkMessage(t *testing.T, m []byte, f surface.Frame) {
 func TestEncodeRefuses(t *testing.T) {
 	var e encoder
 	pix := make([]byte, geometry.Size())
-	u, ok, err := e.encode("1", 1, surface.Frame{Geometry: geometry, Dirty: surface.Rect{X: -5, Y: -5, W: 100, H: 100}, Pix: pix})
+	u, ok, err := e.encode("1", 1, surface.Frame{Geometry: geometry, Dirty: surface.RegionOf(surface.Rect{X: -5, Y: -5, W: 100, H: 100}), Pix: pix})
 	if err != nil || !ok || !u.Whole {
 		t.Errorf("too large: %v %v %+v", ok, err, u)
 	}
 	for _, r := range []surface.Rect{{}, {X: 100, Y: 1, W: 1, H: 1}, {W: -1, H: 5}} {
-		if _, ok, err := e.encode("1", 1, surface.Frame{Geometry: geometry, Dirty: r, Pix: pix}); ok || err != nil {
+		if _, ok, err := e.encode("1", 1, surface.Frame{Geometry: geometry, Dirty: surface.RegionOf(r), Pix: pix}); ok || err != nil {
 			t.Errorf("%v: %v %v", r, ok, err)
 		}
 	}
 	tall, bad := geometry, geometry
 	tall.Height, bad.Stride = 1<<17, 4
 	for _, f := range []surface.Frame{
-		{Geometry: geometry, Dirty: part, Pix: pix[1:]},
-		{Geometry: tall, Dirty: part, Pix: pix},
-		{Geometry: bad, Dirty: part, Pix: pix},
+		{Geometry: geometry, Dirty: surface.RegionOf(part), Pix: pix[1:]},
+		{Geometry: tall, Dirty: surface.RegionOf(part), Pix: pix},
+		{Geometry: bad, Dirty: surface.RegionOf(part), Pix: pix},
 		{},
 	} {
 		if _, ok, err := e.encode("1", 1, f); ok || err == nil {
@@ -94,7 +95,7 @@ func TestEncodeRefuses(t *testing.T) {
 
 func BenchmarkEncodeWhole(b *testing.B) {
 	g := surface.Geometry{Width: 1920, Height: 1080, Stride: 7680, Format: surface.FormatBGRX}
-	f := surface.Frame{Geometry: g, Dirty: g.Bounds(), Pix: make([]byte, g.Size())}
+	f := surface.Frame{Geometry: g, Dirty: surface.RegionOf(g.Bounds()), Pix: make([]byte, g.Size())}
 	for i := range f.Pix {
 		f.Pix[i] = byte(i / 4 / 97 * 31)
 	}

@@ -132,7 +132,7 @@ func (c *Chain) Connect() (peer *os.File, err error) {
 // changed since the last frame. It never waits. Whatever it answers, the
 // buffer is not the caller's any more: with an error (ErrLost when there is no
 // channel) it is free again.
-func (c *Chain) Submit(b *Buffer, dirty Rect) error {
+func (c *Chain) Submit(b *Buffer, dirty Region) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.mineLocked(b); err != nil {
@@ -209,13 +209,13 @@ func (c *Chain) mineLocked(b *Buffer) error {
 }
 
 // sendLocked is the part of Submit that can go wrong.
-func (c *Chain) sendLocked(i int, dirty Rect) error {
-	d := descriptor{slot: i, seq: c.seq + 1, dirty: dirty.canon()}
+func (c *Chain) sendLocked(i int, dirty Region) error {
+	d := descriptor{slot: i, seq: c.seq + 1, dirty: dirty}
 	switch {
 	case c.isClosed():
 		return ErrClosed
-	case d.dirty.Clip(c.geometry.Bounds()) != d.dirty:
-		return fmt.Errorf("rectangle %v outside of %v", dirty, c.geometry)
+	case !dirty.within(c.geometry.Bounds()):
+		return fmt.Errorf("rectangles %v outside of %v", dirty, c.geometry)
 	case c.link.isLost():
 		return c.link.err
 	case c.seq == maxSeq: // the consumer would take the next one for an old one

@@ -60,7 +60,7 @@ func produceForEver() error {
 		for at := 0; at < len(b.Pix); at += 4 {
 			binary.LittleEndian.PutUint32(b.Pix[at:], i)
 		}
-		if err := c.Submit(b, process.Bounds()); err != nil {
+		if err := c.Submit(b, surface.RegionOf(process.Bounds())); err != nil {
 			return err
 		}
 	}
@@ -215,7 +215,7 @@ func stream(t *testing.T, ctx context.Context, c *surface.Chain, fine error) err
 	t.Helper()
 	b, err := c.Acquire(ctx)
 	if err == nil {
-		err = c.Submit(b, process.Bounds())
+		err = c.Submit(b, surface.RegionOf(process.Bounds()))
 	}
 	if err != nil && (fine == nil || !errors.Is(err, fine)) {
 		t.Fatal(err)

@@ -6,7 +6,7 @@
 // The producer, a Chain, fills a free slot and submits it; the consumer, a
 // Sink, reads the frame and releases it; only then is the slot free again. So
 // a slow consumer costs frames, never memory. Handles cross once for each
-// geometry, a frame costs one descriptor of 16 bytes whatever its size.
+// geometry, a frame costs one descriptor of 64 bytes whatever its size.
 //
 // The two do not trust each other. What arrives is checked before it is used,
 // and a lie (ErrHostile) ends the channel for both.

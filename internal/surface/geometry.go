@@ -62,6 +62,8 @@ type Rect struct{ X, Y, W, H int }
 // Empty says whether r holds no pixel.
 func (r Rect) Empty() bool { return r.W <= 0 || r.H <= 0 }
 
+func (r Rect) area() int { return r.W * r.H }
+
 // Union is the smallest rectangle around both; an empty one counts for nothing.
 func (r Rect) Union(o Rect) Rect {
 	switch {

@@ -76,7 +76,7 @@ func FuzzGeometryCheck(f *testing.F) {
 func FuzzDescriptor(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(make([]byte, descriptorSize))
-	for _, d := range []descriptor{{0, 1, Rect{}}, {2, maxSeq, Rect{1, 2, 3, 4}}, {3, 1, Rect{0, 0, 65535, 65535}}} {
+	for _, d := range []descriptor{{0, 1, Region{}}, {2, maxSeq, RegionOf(Rect{1, 2, 3, 4}, Rect{90, 90, 1, 1})}, {3, 1, RegionOf(Rect{0, 0, 65535, 65535})}} {
 		b := d.encode()
 		f.Add(b[:])
 		f.Add(b[:15])
@@ -96,10 +96,10 @@ func FuzzDescriptor(f *testing.F) {
 		if e := d.encode(); !bytes.Equal(e[:], b) {
 			t.Fatalf("%x was written back as %x", b, e)
 		}
-		if r := d.dirty; d.inside(g) == nil && (r.X < 0 || r.Y < 0 || r.X+r.W > g.Width || r.Y+r.H > g.Height) {
+		if r := d.dirty.Bounds(); d.inside(g) == nil && (r.X < 0 || r.Y < 0 || r.X+r.W > g.Width || r.Y+r.H > g.Height) {
 			t.Fatalf("%v inside %v", r, g)
 		}
-		if _, err := decodeRelease(b); (err == nil) != (d.dirty == Rect{}) {
+		if _, err := decodeRelease(b); (err == nil) != d.dirty.Empty() {
 			t.Fatalf("as a release: %v", err)
 		}
 	})

@@ -276,7 +276,7 @@ func TestIOSurfaceInAMessage(t *testing.T) {
 		if err != nil || b.Slot == 0 {
 			t.Fatalf("acquired %v, %v", b, err)
 		}
-		if err := o.chain.Submit(b, Rect{}); err != nil {
+		if err := o.chain.Submit(b, Region{}); err != nil {
 			t.Fatal(err)
 		}
 		f, err := s.Next(deadline(t))

@@ -65,7 +65,7 @@ func produce(ctx context.Context, c *surface.Chain, n uint32) error {
 			return err
 		}
 		binary.LittleEndian.PutUint32(b.Pix, i)
-		if err := c.Submit(b, c.Geometry().Bounds()); err != nil {
+		if err := c.Submit(b, surface.RegionOf(c.Geometry().Bounds())); err != nil {
 			return err
 		}
 	}

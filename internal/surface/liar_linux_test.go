@@ -10,7 +10,11 @@ import (
 
 // raw frames and releases as a peer may write them.
 func frame(slot int, seq uint32, r Rect) []byte {
-	b := descriptor{slot, seq, r}.encode()
+	d := descriptor{slot: slot, seq: seq}
+	if r != (Rect{}) { // not RegionOf, which would not lie
+		d.dirty.count, d.dirty.rects[0] = 1, r
+	}
+	b := d.encode()
 	return b[:]
 }
 
@@ -33,7 +37,9 @@ func TestSinkRefusesLies(t *testing.T) {
 		"one byte":              {good[:1]},
 		"long":                  {append(frame(0, 1, all), 0)},
 		"very long":             {make([]byte, 4096)},
-		"flags":                 {with(good, 1, 1)},
+		"two rectangles of one": {with(good, 1, 2)},
+		"none of one":           {with(good, 1, 0)},
+		"too many rectangles":   {with(good, 1, MaxRects+1)},
 		"reserved low":          {with(good, 2, 1)},
 		"reserved high":         {with(good, 3, 0x80)},
 		"slot 3":                {frame(3, 1, all)},
@@ -212,7 +218,7 @@ func TestChainRefusesLies(t *testing.T) {
 				t.Errorf("%d frames count as released", n)
 			}
 			b, _ := c.TryAcquire()
-			if err := c.Submit(b, Rect{}); !errors.Is(err, ErrLost) || !errors.Is(err, ErrHostile) {
+			if err := c.Submit(b, Region{}); !errors.Is(err, ErrLost) || !errors.Is(err, ErrHostile) {
 				t.Errorf("submit: %v", err)
 			}
 			// Nothing of it concerns the next consumer.
@@ -240,7 +246,7 @@ func submit(t *testing.T, c *Chain) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Submit(b, square.Bounds()); err != nil {
+	if err := c.Submit(b, RegionOf(square.Bounds())); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -261,7 +267,7 @@ func TestChainEndsDeafConsumer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Submit(b, Rect{}); err != nil {
+		if err := c.Submit(b, Region{}); err != nil {
 			if !errors.Is(err, ErrHostile) || !errors.Is(err, ErrLost) {
 				t.Fatal(err)
 			}
@@ -289,7 +295,7 @@ func TestSequenceStartsAgain(t *testing.T) {
 	defer peer.Close()
 	submit(t, c)
 	b, _ := c.TryAcquire()
-	if err := c.Submit(b, Rect{}); !errors.Is(err, ErrLost) {
+	if err := c.Submit(b, Region{}); !errors.Is(err, ErrLost) {
 		t.Fatal(err)
 	}
 	select {

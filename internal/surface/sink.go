@@ -17,7 +17,7 @@ import (
 type Frame struct {
 	Seq uint32
 	Geometry
-	Dirty Rect // what changed since the frame before
+	Dirty Region // what changed since the frame before
 	Pix   []byte
 
 	sink *Sink

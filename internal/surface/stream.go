@@ -11,7 +11,7 @@ import (
 )
 
 // streams are channels over SOCK_STREAM, for systems without SOCK_SEQPACKET: a
-// descriptor is the next 16 bytes.
+// descriptor is the next 64 bytes.
 type streams struct{}
 
 // A stream has one goroutine that receives at a time.

@@ -108,7 +108,7 @@ func (a *agent) show(dirty surface.Rect, paint func(pix []byte)) {
 		return // the consumer has gone
 	}
 	paint(b.Pix)
-	_ = a.chain.Submit(b, dirty)
+	_ = a.chain.Submit(b, surface.RegionOf(dirty))
 }
 
 // dup answers handles of our own for borrowed ones, as a transport does.

@@ -162,7 +162,7 @@ func testHeld(t *testing.T, w Way) {
 	for i := range b.Pix {
 		b.Pix[i] = byte(i)
 	}
-	r.wantErr("submit", r.chain.Submit(b, small.Bounds()), surface.ErrClosed)
+	r.wantErr("submit", r.chain.Submit(b, surface.RegionOf(small.Bounds())), surface.ErrClosed)
 }
 
 func testCloseTwice(t *testing.T, w Way) {

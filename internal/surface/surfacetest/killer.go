@@ -122,7 +122,7 @@ func (k *killer) produce(ctx context.Context, chain *surface.Chain) {
 		}
 		k.mark++
 		binary.LittleEndian.PutUint32(b.Pix, k.mark)
-		if chain.Submit(b, chain.Geometry().Bounds()) != nil || ctx.Err() != nil {
+		if chain.Submit(b, surface.RegionOf(chain.Geometry().Bounds())) != nil || ctx.Err() != nil {
 			return
 		}
 	}

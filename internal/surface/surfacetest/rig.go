@@ -85,7 +85,7 @@ func (r *rig) submit(mark uint32, dirty surface.Rect) {
 		r.t.Fatal(err)
 	}
 	binary.LittleEndian.PutUint32(b.Pix, mark)
-	if err := r.chain.Submit(b, dirty); err != nil {
+	if err := r.chain.Submit(b, surface.RegionOf(dirty)); err != nil {
 		r.t.Fatal(err)
 	}
 }

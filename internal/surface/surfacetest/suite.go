@@ -47,7 +47,7 @@ func testOrder(t *testing.T, w Way) {
 		want := surface.Rect{X: i % 8, Y: i % 5, W: 1 + i%7, H: 1 + i%3}
 		r.submit(uint32(i), want)
 		f := r.next(s)
-		if f.Seq != uint32(i+1) || mark(f) != uint32(i) || f.Dirty != want {
+		if f.Seq != uint32(i+1) || mark(f) != uint32(i) || f.Dirty != surface.RegionOf(want) {
 			t.Fatalf("frame %d: seq %d, mark %d, dirty %v", i, f.Seq, mark(f), f.Dirty)
 		}
 		if f.Geometry != small || len(f.Pix) != small.Size() {
@@ -61,7 +61,7 @@ func testEmpty(t *testing.T, w Way) {
 	r := newRig(t, w, small)
 	s := r.connect(nil)
 	r.submit(1, surface.Rect{X: 5, Y: 5, W: 0, H: 7})
-	if f := r.next(s); f.Dirty != (surface.Rect{}) {
+	if f := r.next(s); !f.Dirty.Empty() {
 		t.Fatalf("dirty %v", f.Dirty)
 	}
 }
@@ -123,11 +123,11 @@ func testForeign(t *testing.T, w Way) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.chain.Submit(b, small.Bounds()); err != nil {
+	if err := r.chain.Submit(b, surface.RegionOf(small.Bounds())); err != nil {
 		t.Fatal(err)
 	}
 	for _, b := range []*surface.Buffer{nil, b, {Slot: 1}, {Slot: -1}, {Slot: 9}, r.chain.Buffers()[2]} {
-		if r.chain.Submit(b, small.Bounds()) == nil || r.chain.Return(b) == nil {
+		if r.chain.Submit(b, surface.RegionOf(small.Bounds())) == nil || r.chain.Return(b) == nil {
 			t.Fatalf("%+v was taken", b)
 		}
 	}
@@ -159,7 +159,7 @@ func testOutside(t *testing.T, w Way) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.chain.Submit(b, bad) == nil {
+		if r.chain.Submit(b, surface.RegionOf(bad)) == nil {
 			t.Fatalf("%v was taken", bad)
 		}
 	}
@@ -175,7 +175,7 @@ func testUnconnected(t *testing.T, w Way) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.wantErr("submit", r.chain.Submit(b, small.Bounds()), surface.ErrLost)
+		r.wantErr("submit", r.chain.Submit(b, surface.RegionOf(small.Bounds())), surface.ErrLost)
 	}
 }
 
