@@ -25,10 +25,11 @@ type awaited struct {
 	before status.Status
 	show   *screen
 
-	said  string
-	late  <-chan time.Time // set once the answer was a hand-over: another supervisor has to say the rest
-	trial *status.Trial    // which is waited for
-	again bool             // that was none of what was asked for: ask again after it
+	said    string
+	late    <-chan time.Time // set once the answer was a hand-over: another supervisor has to say the rest
+	trial   *status.Trial    // which is waited for
+	unheard bool             // the supervisor ended before it came to it
+	again   bool             // that was none of what was asked for: ask again after it
 }
 
 // await shows what the supervisor does until it, or the one after it, has
@@ -39,7 +40,10 @@ func (a *awaited) await(ctx context.Context, news <-chan status.Status) (int, er
 		case <-ctx.Done():
 			return program.ExitAgain, errors.New("no answer yet; the supervisor goes on\nhint: portward status")
 		case <-a.late:
-			if a.late = nil; !a.wait {
+			if a.late = nil; a.unheard && a.trial == nil {
+				return program.ExitAgain, errors.New("the supervisor ended before it came to this, and no other is there\nhint: portward status")
+			}
+			if !a.wait {
 				a.show.say("%v; portward status --watch tells", update.ErrHandOver)
 				return program.ExitOK, nil
 			}
@@ -69,6 +73,10 @@ func (a *awaited) hear(st status.Status) (over bool, text string, err error) {
 	i := slices.IndexFunc(st.Payload.Answers, func(x status.Answer) bool { return x.ID == a.id })
 	if i >= 0 {
 		switch x := st.Payload.Answers[i]; {
+		case x.Error == update.ErrAskAgain.Error():
+			if !a.unheard {
+				a.unheard, a.late = true, time.After(handOverWithin)
+			}
 		case x.Error != "" && a.wait && st.Payload.Trial != nil: // it came by itself
 			a.trial, a.again = st.Payload.Trial, true
 			return false, "", nil
@@ -79,6 +87,10 @@ func (a *awaited) hear(st status.Status) (over bool, text string, err error) {
 		case a.late == nil:
 			a.late = time.After(handOverWithin)
 		}
+	}
+	if a.unheard && (st.Payload.Hash == a.before.Payload.Hash || a.op != "update" && a.op != "force") {
+		a.again = st.Supervisor.PID != a.before.Supervisor.PID
+		return a.again, "the next supervisor is asked", nil
 	}
 	if now := st.Payload.Hash; now != "" && now != a.before.Payload.Hash {
 		return a.moved(st.Payload)

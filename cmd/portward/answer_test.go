@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 
+	"portward/internal/program"
 	"portward/internal/status"
 	"portward/internal/update"
 )
@@ -12,6 +15,7 @@ import (
 // hash of what is in place decides, whichever supervisor says so.
 func TestAnswers(t *testing.T) {
 	handedOver := update.ErrHandOver.Error()
+	tooLate := update.ErrAskAgain.Error()
 	answered := func(st status.Status, text, err string) status.Status {
 		st.Payload.Answers = []status.Answer{{ID: "other", Text: "x"}, {ID: "me", Text: text, Error: err}}
 		return st
@@ -53,6 +57,11 @@ func TestAnswers(t *testing.T) {
 		"rolled back":              {"rollback", false, []status.Status{answered(old, handedOver, ""), is(2, "0.9.0")}, "0.9.0 is in place"},
 		"nowhere to go":            {"rollback", false, []status.Status{answered(is(1, "1.0.0", denied), "", "nothing to go back to")}, "error: nothing to go back to: 1.1.0 was undone already: crash: x"},
 		"it could not be":          {"rollback", false, []status.Status{answered(is(1, "1.0.0", denied, retained), "", "disk")}, "error: disk"},
+		"too late":                 {"force", true, []status.Status{answered(old, "", tooLate)}, ""},
+		"too late, came by itself": {"force", true, []status.Status{answered(old, "", tooLate), answered(is(2, "1.1.0", trial), "", tooLate), is(2, "1.1.0")}, "1.1.0 passed its trial"},
+		"too late, on trial":       {"update", false, []status.Status{answered(old, "", tooLate), is(2, "1.1.0", trial)}, "1.1.0 is in place, on trial"},
+		"too late, the same again": {"force", true, []status.Status{answered(old, "", tooLate), is(2, "1.0.0")}, "the next supervisor is asked"},
+		"too late for a rollback":  {"rollback", false, []status.Status{answered(old, "", tooLate), is(2, "1.1.0", trial)}, "the next supervisor is asked"},
 		"a damaged one is no news": {"force", false, []status.Status{is(1, "")}, ""},
 	} {
 		a := &awaited{id: "me", op: tc.op, wait: tc.wait, before: old, show: &screen{out: &strings.Builder{}}}
@@ -72,8 +81,29 @@ func TestAnswers(t *testing.T) {
 				break
 			}
 		}
+		if a.again != strings.HasPrefix(tc.want, "the next supervisor") && name != "it came by itself" {
+			t.Errorf("%s: ask again: %v", name, a.again)
+		}
 		if end != tc.want && (tc.want == "" || !strings.HasPrefix(end, tc.want)) {
 			t.Errorf("%s: it ended with %q, want %q", name, end, tc.want)
 		}
 	}
+}
+
+// Rule: who asked a supervisor that ended, and after which none comes, does not wait
+// for ever.
+func TestAnswerOfNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		old := status.Status{Version: 1, Supervisor: status.Supervisor{PID: 1}, Payload: status.Payload{Hash: "x"}}
+		a := &awaited{id: "me", op: "force", wait: true, before: old, show: &screen{out: &strings.Builder{}}}
+		old.Payload.Answers = []status.Answer{{ID: "me", Error: update.ErrAskAgain.Error()}}
+		news := make(chan status.Status, 2)
+		news <- old
+		news <- old
+		code, err := a.await(context.Background(), news)
+		wantRefusal(t, err, "no other is there")
+		if code != program.ExitAgain {
+			t.Errorf("exit %d", code)
+		}
+	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,11 +38,11 @@ func beside(dir string) (map[string]string, bool) {
 	return m, true
 }
 
-// source answers where this module's source is. What Go says of its absence is
-// about Go.
+// source answers where this module's source is, or what is missing to build it. What
+// Go says of its absence is about Go.
 func source(ctx context.Context) (string, error) {
 	if _, err := exec.LookPath("go"); err != nil {
-		return "", fmt.Errorf("the programs are not beside this one, and Go is not here to build them\nhint: keep %s in one directory, or install Go", strings.Join(programs, ", "))
+		return "", errors.New("there is no Go here to build them")
 	}
 	out, err := runBound(ctx, "", os.Environ(), "go", "list", "-m", "-f", "{{.Dir}}", "portward")
 	if ctx.Err() != nil {
@@ -49,7 +50,7 @@ func source(ctx context.Context) (string, error) {
 	}
 	src := strings.TrimSpace(string(out))
 	if err != nil || !filepath.IsAbs(src) {
-		return "", fmt.Errorf("the programs are not beside this one, and this is no clone of portward to build them from\nhint: keep %s in one directory, or run this in a clone", strings.Join(programs, ", "))
+		return "", errors.New("this is no clone of portward to build them from")
 	}
 	return src, nil
 }
@@ -57,8 +58,11 @@ func source(ctx context.Context) (string, error) {
 // build compiles the programs for this machine, one line of progress each.
 func build(ctx context.Context, dir string, progress func(string, ...any)) (map[string]string, error) {
 	src, err := source(ctx)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the programs are not beside this one, and %w\nhint: keep %s in one directory, or run this in a clone, with Go", err, strings.Join(programs, ", "))
 	}
 	c := compiler{src: src, dir: dir, strip: hostKind().strip(), progress: progress}
 	return c.compile(ctx, programs)

@@ -109,11 +109,11 @@ func (w *world) do(req request, resp *response) error {
 			return fmt.Errorf("the supervisor takes --crash and --stop, not --%v", f)
 		}
 		w.show.note("poke: %s shall %v%s", t, f, map[bool]string{true: ", and so shall its later lives"}[req.Always])
-		return w.lent.poke(t, f, req.Always)
+		return w.host.faults().poke(t, f, req.Always)
 	case "disarm":
 		t, err := target(req.Job)
 		if err == nil {
-			w.lent.disarm(t)
+			w.host.faults().disarm(t)
 		}
 		return err
 	case "kickstart":
@@ -161,8 +161,10 @@ func somebodyElses(root string, err error) error {
 	return fmt.Errorf("the `portward up` on %s is somebody else's: %w", root, err)
 }
 
-// ask sends one request to the `up` that runs on root.
-func ask(root string, req request) (response, error) { return askAs(myOwn, root, req) }
+// noUp is for who finds nobody to ask.
+func noUp(root string) error {
+	return fmt.Errorf("no `portward up` runs on %s\nhint: start one, or say where with --root DIR", root)
+}
 
 func askAs(policy xpcpeer.Policy, root string, req request) (response, error) {
 	dir := program.RunDir(root)
@@ -179,7 +181,7 @@ func askAs(policy xpcpeer.Policy, root string, req request) (response, error) {
 		return response{}, somebodyElses(root, err)
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, xpcpeer.ErrInvalid) {
-		return response{}, fmt.Errorf("no `portward up` runs on %s\nhint: start one, or say where with --root DIR", root)
+		return response{}, noUp(root)
 	}
 	if err != nil {
 		return response{}, err

@@ -53,6 +53,7 @@ func (w *world) remember() (wait func(), err error) {
 			case jobs.Exited, jobs.StartFailed:
 				w.lent.broken(ev.Target.Session())
 				w.see(ev, begun[ev.Target])
+				delete(begun, ev.Target) // launchd's engine may see the next life's end alone
 			}
 		}
 	}()
@@ -66,7 +67,7 @@ func (w *world) see(ev jobs.Event, begun time.Time) {
 	}
 	if ev.Kind == jobs.StartFailed {
 		r.Class, r.Text, r.Exit = "start-failed", ev.Err, ""
-	} else {
+	} else if !begun.IsZero() {
 		r.Uptime = ev.Time.Sub(begun)
 	}
 	if _, err := w.seen.Add(r, nil); err != nil {

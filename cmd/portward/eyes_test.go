@@ -179,6 +179,7 @@ func TestEyes(t *testing.T) {
 		{"x11", seeX11},
 		{"x11-returns", seeServerReturn},
 		{"x11-auto", seeAuto},
+		{"x11-modes", seeModes},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, browser) })
 	}

@@ -23,6 +23,14 @@ type host interface {
 	open() (engine, error)
 	// plist answers the file of a job.
 	plist(label string) string
+	// people answers the accounts and the logins.
+	people() (people, error)
+	// count begins to count a login's frames; errors.ErrUnsupported where it cannot.
+	count(session string) error
+	// sessions answers what is known of the logins' frames; list are the jobs.
+	sessions(ctx context.Context, list []jobs.State) []sessionView
+	// faults is who makes jobs fail.
+	faults() faulter
 }
 
 // An engine is a jobs.Engine with logins, which ends with this process.
@@ -40,6 +48,14 @@ func (h embeddedHost) sweep(context.Context) error { return nil } // its jobs di
 func asBuilt(seal *bundle.Seal) (*bundle.Seal, error) { return seal, nil }
 
 func (h embeddedHost) settle(seal *bundle.Seal) (*bundle.Seal, error) { return asBuilt(seal) }
+
+func (h embeddedHost) people() (people, error) { return newPeople(h.w.o.sessions) }
+
+func (h embeddedHost) count(session string) error { return h.w.lent.counters(session) }
+
+func (h embeddedHost) sessions(context.Context, []jobs.State) []sessionView { return h.w.counted() }
+
+func (h embeddedHost) faults() faulter { return h.w.lent }
 
 func (h embeddedHost) plist(label string) string {
 	l := bundle.Layout(program.BundleDir(h.w.o.root))

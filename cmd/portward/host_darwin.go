@@ -11,8 +11,8 @@ func newHost(w *world) host {
 	uid := os.Geteuid()
 	return &launchdHost{
 		w: w, uid: uid,
-		connect: func(known []jobs.Target) (jobs.Engine, func(), error) {
-			e, err := jobs.NewLaunchd(jobs.LaunchdOptions{UID: uid, Jobs: known, Log: w.show.note})
+		connect: func(known, followed []jobs.Target) (jobs.Engine, func(), error) {
+			e, err := jobs.NewLaunchd(jobs.LaunchdOptions{UID: uid, Jobs: known, Follow: followed, Log: w.show.note})
 			if err != nil {
 				return nil, nil, err
 			}

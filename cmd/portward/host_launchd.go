@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"howett.net/plist"
@@ -26,12 +27,16 @@ import (
 // login, under names that nobody else has: an installed product goes on beside it.
 // Its programs are signed by nobody and know each other by their hashes.
 //
-// Neither frames nor lives are counted here: no descriptor reaches a job.
+// No descriptor reaches a job here. So frames are counted as a viewer is told of them,
+// lives as they are seen, and a job that shall fail reads that from a FIFO.
 type launchdHost struct {
 	w       *world
 	uid     int
 	session string
-	connect func(known []jobs.Target) (jobs.Engine, func(), error)
+	connect func(known, followed []jobs.Target) (jobs.Engine, func(), error)
+
+	audience audience
+	pipes    pipes
 }
 
 // suffix is what the names have more than the product's. It is of the root, so that
@@ -60,7 +65,17 @@ func (h *launchdHost) here(label string) jobs.Target {
 	return h.target(label) + jobs.Target(h.suffix())
 }
 
+// people are all the one who runs this, in the one login there is.
+func (h *launchdHost) people() (people, error) {
+	p, err := newPeople(1)
+	for i := range p.sessions {
+		p.sessions[i].ID = h.session
+	}
+	return p, err
+}
+
 func (h *launchdHost) sweep(ctx context.Context) error {
+	h.w.costly = true
 	switch o := h.w.o; {
 	case h.uid == 0:
 		return badValue{errors.New("on a Mac up runs in a login, and root has none\nhint: without sudo; portward install is for the whole Mac")}
@@ -69,7 +84,7 @@ func (h *launchdHost) sweep(ctx context.Context) error {
 	case o.source == "x11":
 		return badValue{errors.New("--source x11: a Mac's screens are not X's\nhint: auto or testcard")}
 	}
-	e, end, err := h.connect(nil)
+	e, end, err := h.connect(nil, nil)
 	if err != nil {
 		return err
 	}
@@ -123,6 +138,9 @@ func (h *launchdHost) open() (engine, error) {
 	if err := durable.MkdirAll(program.JobsDir(h.w.o.root), 0o755); err != nil {
 		return nil, err
 	}
+	if err := h.openPipes(); err != nil {
+		return nil, err
+	}
 	if err := fs.WalkDir(launchd.Files(), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -138,15 +156,22 @@ func (h *launchdHost) open() (engine, error) {
 	}); err != nil {
 		return nil, err
 	}
-	var known []jobs.Target
-	for _, label := range demoLabels() {
-		known = append(known, h.here(label))
-	}
-	e, end, err := h.connect(known)
+	e, end, err := h.connect(h.all(demoLabels()), h.all(pokable()))
 	if err != nil {
 		return nil, err
 	}
-	return demoEngine{program.Plain(e, h.suffix()), h, end}, nil
+	plain := program.Plain(e, h.suffix())
+	h.pipes.engine = plain
+	h.audience.addr, h.audience.state = fromHere(h.w.viewer), program.StateDir(h.w.o.root)
+	return demoEngine{plain, h, end}, nil
+}
+
+// all are jobs as launchd knows them.
+func (h *launchdHost) all(labels []string) (all []jobs.Target) {
+	for _, label := range labels {
+		all = append(all, h.here(label))
+	}
+	return all
 }
 
 // rewrite answers a job's file for this root: its paths, its names, and a viewer's
@@ -163,6 +188,9 @@ func (h *launchdHost) rewrite(data []byte) ([]byte, error) {
 	delete(job, "AssociatedBundleIdentifiers")
 	env, _ := job["EnvironmentVariables"].(map[string]any)
 	env[program.NamesVariable] = h.suffix()
+	if slices.Contains(pokable(), label) {
+		env[jobs.PipeVariable] = h.pipeFor(label)
+	}
 	if label == launchd.GUIAgent {
 		env["PORTWARD_SOURCE"] = h.w.o.source
 		job["StandardErrorPath"] = logPath(h.w.o.root, jobs.MakeTarget(jobs.SessionDomain(h.session), label))
@@ -217,5 +245,6 @@ func (demoEngine) Login(jobs.Session) error { return nil }
 // Close ends the jobs, whatever launchd says of one of them, and leaves launchd.
 func (e demoEngine) Close(ctx context.Context) error {
 	defer e.end()
+	defer e.host.pipes.close()
 	return e.host.endJobs(ctx, e.Engine)
 }

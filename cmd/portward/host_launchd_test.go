@@ -22,7 +22,7 @@ func demo(t *testing.T) (*launchdHost, *launchdMem) {
 	t.Helper()
 	mem := &launchdMem{files: map[jobs.Target]string{}, refuse: map[jobs.Target]error{}}
 	w := &world{o: upOptions{root: filepath.Join(t.TempDir(), "a root"), source: "testcard"}, show: &screen{out: &strings.Builder{}}, viewer: "127.0.0.1:4433"}
-	h := &launchdHost{w: w, uid: 501, session: "501", connect: func([]jobs.Target) (jobs.Engine, func(), error) { return mem, func() {}, nil }}
+	h := &launchdHost{w: w, uid: 501, session: "501", connect: func(_, _ []jobs.Target) (jobs.Engine, func(), error) { return mem, func() {}, nil }}
 	w.host = h
 	check(t, durable.MkdirAll(filepath.Join(w.o.root, "etc"), 0o755))
 	return h, mem
@@ -166,10 +166,10 @@ func TestDemoSupervisorThatDies(t *testing.T) {
 	wantRefusal(t, err, "hint: see "+log)
 }
 
-// Rule: where nobody counts frames, a table costs processes, and is drawn less often.
+// Rule: where a table costs processes, it is drawn less often.
 func TestPace(t *testing.T) {
 	for want, w := range map[time.Duration]*world{
-		sumEvery: {show: &screen{}, uncounted: true}, drawEvery: {show: &screen{live: true}}, drawUncounted: {show: &screen{live: true}, uncounted: true},
+		sumEvery: {show: &screen{}, costly: true}, drawEvery: {show: &screen{live: true}}, drawCostly: {show: &screen{live: true}, costly: true},
 	} {
 		if got := w.pace(); got != want {
 			t.Errorf("%v, want %v", got, want)

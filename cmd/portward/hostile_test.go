@@ -162,7 +162,7 @@ func lies() map[string]lie {
 		"half a rectangle":       {framing(1, descriptor(1, 9, 0, 0, 64, 0)), "", true},
 		"sequence zero":          {framing(0, descriptor(0, 0, 0, 0, 64, 64)), "", true},
 		"sequence backwards":     {framing(2, descriptor(2, 1, 0, 0, 64, 64)), "", true},
-		"reserved bytes":         {framing(1, frame(descriptor(1, 9, 0, 0, 64, 64), 1, 1)), "", true},
+		"reserved bytes":         {framing(1, frame(descriptor(1, 9, 0, 0, 64, 64), 2, 1)), "", true},
 		"a short descriptor":     {framing(1, descriptor(1, 9, 0, 0, 64, 64)[:15]), "", true},
 		"a byte":                 {framing(0, []byte{0}), "", true},
 		"nothing":                {framing(1, []byte{}), "", true},

@@ -69,7 +69,7 @@ func keys(args []string) (int, error) {
 		return program.ExitUsage, fmt.Errorf("%w\nhint: portward keys --help", err)
 	}
 	if err := do(); err != nil {
-		return exitData, err
+		return exitData, wrongPassphrase(err, k.passFile)
 	}
 	return program.ExitOK, nil
 }

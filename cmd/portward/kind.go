@@ -89,8 +89,11 @@ func (k kind) system() string {
 // cross builds the programs for a kind of machine that this one need not be.
 func (p *packing) cross(ctx context.Context) (map[string]string, error) {
 	src, err := source(ctx)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("programs for %s are built from source%s, and %w\nhint: run this in a clone of portward, with Go; or --from DIR says where they are", p.kind, thisIsFor(), err)
 	}
 	built := map[string]string{}
 	for _, part := range p.kind.parts() {
@@ -106,6 +109,23 @@ func (p *packing) cross(ctx context.Context) (map[string]string, error) {
 		return built, nil
 	}
 	return p.join(lookIn(p.scratch, p.names))
+}
+
+// thisIsFor says what this program is for instead, as are those beside it.
+func thisIsFor() string {
+	self, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	f, err := os.Open(self)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if platform := publish.PlatformOf(f); platform != "" {
+		return " (this one is for " + platform + ")"
+	}
+	return ""
 }
 
 // join answers the found programs, and for each that is missing one that is made of

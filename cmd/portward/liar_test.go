@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -146,25 +147,20 @@ func (l *liar) greet(role string) error {
 // smallest is the geometry of an honest chain.
 var smallest = surface.Geometry{Width: 64, Height: 64, Stride: 256, Format: surface.FormatBGRX}
 
-// offer is an honest attach; theirs is the other end of its frame channel.
-func offer(g surface.Geometry) (at wire.Attach, theirs *os.File, err error) {
+// offer is an honest attach; ours is the other end of its frame channel.
+func offer(g surface.Geometry) (at wire.Attach, ours *ringByHand, err error) {
 	chain, err := surface.NewChain(g)
 	if err != nil {
 		return at, nil, err
 	}
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	ours, theirs, err := newRingByHand()
 	if err != nil {
-		return at, nil, err
-	}
-	// A read that waits in vain shall fail, not hang.
-	tv := unix.NsecToTimeval(int64(soon))
-	if err := unix.SetsockoptTimeval(fds[0], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
 		return at, nil, err
 	}
 	return wire.Attach{
 		Chain: 1, Width: uint64(g.Width), Height: uint64(g.Height), Stride: uint64(g.Stride), Format: uint64(g.Format),
-		Surfaces: chain.Surfaces(), Frames: wire.FD(os.NewFile(uintptr(fds[1]), "frames")),
-	}, os.NewFile(uintptr(fds[0]), "theirs"), nil
+		Surfaces: chain.Surfaces(), Frames: wire.FD(theirs),
+	}, ours, nil
 }
 
 // attaching tells a lie in an otherwise honest attach.
@@ -214,7 +210,7 @@ func framing(honest int, lies ...[]byte) func(*liar) (confession, error) {
 		if err := l.greet(wire.ClaimAgent); err != nil {
 			return confession{}, err
 		}
-		at, theirs, err := offer(smallest)
+		at, ring, err := offer(smallest)
 		if err != nil {
 			return confession{}, err
 		}
@@ -222,41 +218,28 @@ func framing(honest int, lies ...[]byte) func(*liar) (confession, error) {
 			return c, errors.Join(err, errors.New("an honest attach was refused"))
 		}
 		at.Frames.Close() // ours would hide netchild's close
-		fd := int(theirs.Fd())
-		var b [64]byte
 		for i := range honest {
-			if err := unix.Sendto(fd, descriptor(i%surface.Slots, uint32(i+1), 0, 0, 64, 64), unix.MSG_NOSIGNAL, nil); err != nil {
+			if err := errors.Join(ring.write(descriptor(i%surface.Slots, uint32(i+1), 0, 0, 64, 64)), ring.release()); err != nil {
 				return confession{}, fmt.Errorf("honest frame %d: %w", i, err)
-			}
-			if n, err := unix.Read(fd, b[:]); n != 16 || err != nil {
-				return confession{}, fmt.Errorf("release of frame %d: %d bytes, %w", i, n, err)
 			}
 		}
 		for _, lie := range lies {
 			// EPIPE: an earlier one was enough.
-			if err := unix.Sendto(fd, lie, unix.MSG_NOSIGNAL, nil); err != nil && !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) {
+			if err := ring.write(lie); err != nil && !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) {
 				return confession{}, err
 			}
 		}
-		for {
-			n, err := unix.Read(fd, b[:])
-			if n > 0 {
-				continue // a release of an honest part
-			}
-			if err != nil && !errors.Is(err, unix.ECONNRESET) {
-				return confession{}, err
-			}
-			return confession{Ended: true}, nil
-		}
+		return confession{Ended: true}, ring.end()
 	}
 }
 
-// descriptor is a frame as it travels: slot, sequence number, rectangle.
+// descriptor is a frame as it travels: slot, sequence number, one rectangle.
 func descriptor(slot int, seq uint32, x, y, w, h uint16) []byte {
-	le := func(v uint16) []byte { return []byte{byte(v), byte(v >> 8)} }
-	b := []byte{byte(slot), 0, 0, 0, byte(seq), byte(seq >> 8), byte(seq >> 16), byte(seq >> 24)}
-	for _, v := range []uint16{x, y, w, h} {
-		b = append(b, le(v)...)
+	b := make([]byte, 64)
+	b[0], b[1] = byte(slot), 1
+	binary.LittleEndian.PutUint32(b[4:], seq)
+	for i, v := range []uint16{x, y, w, h} {
+		binary.LittleEndian.PutUint16(b[8+2*i:], v)
 	}
 	return b
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"portward/internal/program"
@@ -41,6 +42,11 @@ func lintRelease(args []string) (int, error) {
 	if len(rest) != 2 {
 		return program.ExitUsage, errors.New("lint-release takes OLD and NEW\nhint: portward lint-release --help")
 	}
+	for _, dir := range rest {
+		if err := checkLinted(dir); err != nil {
+			return exitData, err
+		}
+	}
 	found, bundles, err := publish.LintAll(rest[0], rest[1])
 	if err != nil {
 		return exitData, err
@@ -59,4 +65,15 @@ func lintRelease(args []string) (int, error) {
 		return exitData, nil
 	}
 	return program.ExitOK, nil
+}
+
+// checkLinted is checkBundle for what may be a directory of bundles, too.
+func checkLinted(dir string) error {
+	if err := checkPlace(dir); err != nil {
+		return err
+	}
+	if err := checkSeal(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }

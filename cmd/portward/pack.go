@@ -67,6 +67,9 @@ func pack(args []string) (int, error) {
 	if *seed {
 		names = slices.DeleteFunc(slices.Clone(programs), func(s string) bool { return s == "netchild" })
 	}
+	if !isRelease(*version) {
+		sayProgress("warning: version %q is none that can be published; a release's is 1.2.3 or 1.2.3-rc.1", *version)
+	}
 	out := rest[0]
 	if _, err := os.Lstat(out); err == nil {
 		return exitData, fmt.Errorf("%s: %w", out, fs.ErrExist)
@@ -76,6 +79,9 @@ func pack(args []string) (int, error) {
 	p := packing{from: *from, kind: wanted, names: names}
 	return p.pack(ctx, out, bundle.Options{Version: *version, Plists: launchd.Files()}, *minimum)
 }
+
+// isRelease: publish and lint-release take no other.
+func isRelease(version string) bool { return semver.Canonical("v"+version) == "v"+version }
 
 // A packing is where the programs of a bundle come from.
 type packing struct {
@@ -132,11 +138,12 @@ func (p *packing) programs(ctx context.Context) (map[string]string, error) {
 func (p *packing) find(ctx context.Context) (map[string]string, error) {
 	switch {
 	case p.from != "" && p.kind == universal:
-		return p.join(lookIn(p.from, p.names))
+		found, err := p.join(lookIn(p.from, p.names))
+		return found, wrap("--from", err)
 	case p.from != "":
 		found, missing := lookIn(p.from, p.names)
 		if len(missing) > 0 {
-			return nil, fmt.Errorf("%s has no %s", p.from, strings.Join(missing, ", "))
+			return nil, fmt.Errorf("--from: %s has no %s", p.from, strings.Join(missing, ", "))
 		}
 		return found, nil
 	case p.kind == universal, p.kind != "" && p.kind != hostKind():

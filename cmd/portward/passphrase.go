@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/term"
 
+	"portward/internal/bundle/sign"
 	"portward/internal/update/tufrepo"
 )
 
@@ -29,7 +30,7 @@ func askPass(file string) (tufrepo.Pass, error) {
 	if file != "" {
 		pass, err := passphraseIn(file)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--passphrase-file: %w", err)
 		}
 		ask = func(string, string) ([]byte, error) { return pass, nil }
 	} else if pass := os.Getenv(passphraseVariable); pass != "" {
@@ -41,6 +42,19 @@ func askPass(file string) (tufrepo.Pass, error) {
 		}
 		return ask(role, path)
 	}, nil
+}
+
+// wrongPassphrase says of a passphrase that opens nothing where it came from.
+func wrongPassphrase(err error, file string) error {
+	switch {
+	case !errors.Is(err, tufrepo.ErrPassphrase) && !errors.Is(err, sign.ErrPassphrase):
+		return err
+	case file != "":
+		return fmt.Errorf("%w\nhint: --passphrase-file %s has another's", err, file)
+	case os.Getenv(passphraseVariable) != "":
+		return fmt.Errorf("%w\nhint: %s has another's; --passphrase-file FILE goes before it", err, passphraseVariable)
+	}
+	return fmt.Errorf("%w\nhint: type it again, or --passphrase-file FILE", err)
 }
 
 // passphraseIn reads a file that nobody else may read.

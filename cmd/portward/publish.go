@@ -88,7 +88,7 @@ func publishRelease(args []string) (int, error) {
 	}
 	defer to.Close()
 	if err := p.do(to); err != nil {
-		return exitData, err
+		return exitData, wrongPassphrase(err, p.passFile)
 	}
 	for _, w := range to.Warnings() {
 		sayProgress("warning: %s", w)
@@ -194,6 +194,9 @@ func (p *publishing) do(to *publish.Publisher) error {
 	case p.plan.Bundle == "":
 		list, err := to.SetShare(p.plan.Channel, p.plan.Platform, p.plan.Share, p.ramp)
 		tellAll(list, err)
+		return err
+	}
+	if err := checkBundle(p.plan.Bundle); err != nil {
 		return err
 	}
 	s, err := to.Publish(p.plan)

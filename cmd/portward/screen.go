@@ -17,12 +17,12 @@ import (
 	"portward/internal/viewer"
 )
 
-// How often the table is drawn, and how often plain lines sum up. Where nobody
-// counts frames each look costs launchd's engine some processes.
+// How often the table is drawn, and how often plain lines sum up. A look
+// at launchd's jobs costs some processes.
 const (
-	drawEvery     = 500 * time.Millisecond
-	drawUncounted = 2 * time.Second
-	sumEvery      = 5 * time.Second
+	drawEvery  = 500 * time.Millisecond
+	drawCostly = 2 * time.Second
+	sumEvery   = 5 * time.Second
 )
 
 // A screen shows what happens: a live table on a terminal, plain lines
@@ -142,6 +142,8 @@ func table(s snapshot) string {
 func gapsInWords(x sessionView) string {
 	text := "no gap"
 	switch {
+	case x.GapsUnknown:
+		return "gaps are not measured"
 	case x.Gaps == 1:
 		text = fmt.Sprintf("1 gap, of %.1f ms", x.LastGapMS)
 	case x.Gaps > 1:
@@ -208,8 +210,8 @@ func (w *world) pace() time.Duration {
 	switch {
 	case !w.show.live:
 		return sumEvery
-	case w.uncounted:
-		return drawUncounted
+	case w.costly:
+		return drawCostly
 	}
 	return drawEvery
 }

@@ -4,20 +4,23 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"portward/internal/bundle"
 	"portward/internal/bundle/sign"
+	"portward/internal/durable"
 	"portward/internal/program"
 )
 
 const signUsage = `usage: portward sign --p12 FILE [flags] BUNDLE
        portward sign --ad-hoc [flags] BUNDLE
-       portward sign --seal BUNDLE
+       portward sign --seal [--root PEM] BUNDLE
 
 Signs the programs and the app of BUNDLE, which portward pack made for macOS, with
 the hardened runtime, and makes its seal again. It needs no Mac. What is not as
@@ -36,7 +39,10 @@ its place: one that was interrupted leaves BUNDLE as it was, or signed.
                       http://timestamp.apple.com/ts01, without which nothing is
                       notarized (default: none)
   --seal              sign nothing: make the seal of an app that was signed
-                      elsewhere, or into which a notary's ticket was stapled
+                      elsewhere, or into which a notary's ticket was stapled. It
+                      has to be whole, and signed under the seal's identifiers, by
+                      whom Apple vouches for or ad hoc; by whom is not asked
+  --root PEM          with --seal: believe the roots in this file instead of Apple's
   --passphrase-file FILE
 
 ` + passphraseUsage
@@ -46,6 +52,9 @@ type signing struct {
 	bundle, p12, team, entitlements, passFile string
 	adHoc, seal                               bool
 	stamp                                     string
+	anchors                                   [][32]byte // believed by --seal; nil: Apple's
+
+	swap func(a, b string) error // nil: durable.Exchange
 }
 
 func signBundle(args []string) (int, error) {
@@ -53,21 +62,36 @@ func signBundle(args []string) (int, error) {
 	if err != nil {
 		return program.ExitUsage, err
 	}
-	var seal *bundle.Seal
-	if s.seal {
-		seal, err = s.reseal()
-	} else {
-		o, optErr := s.options()
-		if optErr != nil {
-			return program.ExitConfig, optErr
-		}
-		seal, err = s.replace(o)
+	return s.run()
+}
+
+func (s *signing) run() (int, error) {
+	seal, code, err := s.do()
+	if errors.Is(err, durable.ErrLocked) {
+		code = program.ExitAgain
 	}
 	if err != nil {
-		return exitData, err
+		return code, err
 	}
 	fmt.Printf("%s: %s, %s\n", s.bundle, seal.Version, seal.Hash())
 	return program.ExitOK, nil
+}
+
+// do answers the new seal, or the error and with which code that ends.
+func (s *signing) do() (seal *bundle.Seal, code int, err error) {
+	if err := checkBundle(s.bundle); err != nil {
+		return nil, exitData, err
+	}
+	if s.seal {
+		seal, err = s.sealAgain()
+		return seal, exitData, err
+	}
+	o, err := s.options()
+	if err != nil {
+		return nil, program.ExitConfig, err
+	}
+	seal, err = s.replace(o)
+	return seal, exitData, err
 }
 
 func parseSigning(args []string) (*signing, error) {
@@ -78,6 +102,7 @@ func parseSigning(args []string) (*signing, error) {
 	} {
 		flags.StringVar(to, name, "", "")
 	}
+	root := flags.String("root", "", "")
 	flags.BoolVar(&s.adHoc, "ad-hoc", false, "")
 	flags.BoolVar(&s.seal, "seal", false, "")
 	rest, err := parseMixed(flags, args, signUsage)
@@ -88,6 +113,15 @@ func parseSigning(args []string) (*signing, error) {
 		return nil, fmt.Errorf("%w\nhint: portward sign --help", err)
 	}
 	s.bundle = rest[0]
+	if *root == "" {
+		return s, nil
+	}
+	if !s.seal {
+		return nil, errors.New("--root is for --seal: what is signed here is believed\nhint: portward sign --help")
+	}
+	if s.anchors, err = readRoots(*root); err != nil {
+		return nil, fmt.Errorf("--root: %w", err)
+	}
 	return s, nil
 }
 
@@ -120,7 +154,7 @@ func (s *signing) options() (sign.Options, error) {
 		Progress: func(name string) { sayProgress("signing %s", name) },
 	}
 	var err error
-	if o.Entitlements, err = readEntitlements(s.entitlements); err != nil || s.p12 == "" {
+	if o.Entitlements, err = s.asked(); err != nil || s.p12 == "" {
 		return o, err
 	}
 	pass, err := askPass(s.passFile)
@@ -131,8 +165,39 @@ func (s *signing) options() (sign.Options, error) {
 	if err != nil {
 		return o, err
 	}
-	o.Identity, err = sign.LoadP12(s.p12, string(word))
+	if o.Identity, err = sign.LoadP12(s.p12, string(word)); err != nil {
+		err = wrongPassphrase(fmt.Errorf("--p12: %w", err), s.passFile)
+	}
 	return o, err
+}
+
+// asked answers the entitlements, if each can be signed into a program that is there.
+func (s *signing) asked() (map[string][]byte, error) {
+	all, err := readEntitlements(s.entitlements)
+	if err != nil || all == nil {
+		return all, wrap("--entitlements", err)
+	}
+	seal, err := bundle.ReadSeal(s.bundle)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if !seal.Has(name) {
+			return nil, fmt.Errorf("--entitlements %s: %s.plist is for a program that the bundle does not have", s.entitlements, name)
+		}
+		if err := sign.CheckEntitlements(all[name]); err != nil {
+			return nil, fmt.Errorf("--entitlements %s: %s: %w", s.entitlements, name, err)
+		}
+	}
+	return all, nil
+}
+
+// wrap names the flag that an error is about.
+func wrap(flag string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", flag, err)
 }
 
 // sign signs what is as its seal says: nobody's changes get a signature.

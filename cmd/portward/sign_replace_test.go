@@ -1,15 +1,21 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"portward/internal/bundle"
 	"portward/internal/bundle/sign"
 	"portward/internal/bundle/signature"
+	"portward/internal/durable"
+	"portward/internal/program"
 	"portward/launchd"
 )
 
@@ -47,7 +53,7 @@ func TestSignProvesItself(t *testing.T) {
 		check(t, os.Remove(path))
 		check(t, os.WriteFile(path, []byte("changed"), 0o644))
 	}})
-	wantRefusal(t, err, "what was signed does not hold")
+	wantRefusal(t, err, "what was signed does not hold: bundle "+dir)
 	if after := must(bundle.Verify(dir))(t); after.Hash() != before {
 		t.Error("another bundle lies there")
 	}
@@ -59,7 +65,6 @@ func TestSignProvesItself(t *testing.T) {
 func TestSignReplaces(t *testing.T) {
 	id, root := selfMade(t)
 	dir := packed(t)
-	check(t, os.WriteFile(filepath.Join(dir, ".tmp-0123456789abcdef"), []byte("of a killed --seal"), 0o600))
 	for _, name := range []string{dir, dir + "/"} {
 		seal := must((&signing{bundle: name}).replace(sign.Options{Identity: id, Runtime: true}))(t)
 		ask := checking{Options: signature.Options{Anchors: [][32]byte{root}}, team: testTeam}
@@ -73,6 +78,141 @@ func TestSignReplaces(t *testing.T) {
 	for _, name := range []string{link, link + "/"} {
 		_, err := (&signing{bundle: name}).replace(sign.Options{Identity: id})
 		wantRefusal(t, err, "symbolic link")
+	}
+}
+
+// Rule: two do not sign one bundle at once, by whatever name, and the second says so;
+// a lock that a killed one left is nobody's.
+func TestSignAlone(t *testing.T) {
+	dir := packed(t)
+	before := must(bundle.Verify(dir))(t).Hash()
+	lock := filepath.Join(filepath.Dir(dir), ".out.signing.lock")
+	held := must(durable.TryLock(lock))(t)
+	for _, s := range []*signing{{bundle: dir, adHoc: true}, {bundle: dir + "/.", adHoc: true}, {bundle: dir, seal: true}} {
+		_, _, err := s.do()
+		wantRefusal(t, err, "another portward sign is at work on it")
+		if code, err := s.run(); code != program.ExitAgain || err == nil {
+			t.Errorf("%d, %v", code, err)
+		}
+	}
+	if must(bundle.Verify(dir))(t).Hash() != before {
+		t.Error("another bundle lies there")
+	}
+	check(t, held.Close())
+	_, _, err := (&signing{bundle: dir, adHoc: true}).do()
+	check(t, err)
+	wantAlone(t, dir)
+}
+
+// Rule: where two directories cannot trade places nothing is begun, if that can be
+// known, and the bundle stays as it was.
+func TestSignWithoutExchange(t *testing.T) {
+	dir := packed(t)
+	before := must(bundle.Verify(dir))(t).Hash()
+	for _, c := range []struct {
+		err   error
+		after int // exchanges that can be done
+	}{{errors.ErrUnsupported, 0}, {syscall.EXDEV, 1}, {syscall.EBUSY, 1}} {
+		done, signed := 0, 0
+		s := signing{bundle: dir, swap: func(a, b string) error {
+			if done++; done > c.after {
+				return &os.LinkError{Op: "exchange", Old: a, New: b, Err: c.err}
+			}
+			return durable.Exchange(a, b)
+		}}
+		_, err := s.replace(sign.Options{Identity: sign.AdHoc(), Progress: func(string) { signed++ }})
+		wantRefusal(t, err, dir+": where it lies, two directories cannot trade places in one step")
+		wantRefusal(t, err, "hint: sign a copy of it")
+		if strings.Contains(err.Error(), ".signing") || !errors.Is(err, c.err) {
+			t.Error(err)
+		}
+		if c.after == 0 && signed > 0 {
+			t.Errorf("%d programs were signed", signed)
+		}
+		if must(bundle.Verify(dir))(t).Hash() != before {
+			t.Error("another bundle lies there")
+		}
+		wantAlone(t, dir)
+	}
+}
+
+// Rule: who cannot write beside the bundle is told that, and of no file that nobody
+// made.
+func TestSignWithoutRoom(t *testing.T) {
+	dir := packed(t)
+	check(t, os.Mkdir(filepath.Join(filepath.Dir(dir), ".out.signing.lock"), 0o700))
+	_, err := (&signing{bundle: dir}).replace(sign.Options{Identity: sign.AdHoc()})
+	wantRefusal(t, err, dir+": beside it there is no place for a copy")
+	if strings.Contains(err.Error(), ".signing") {
+		t.Error(err)
+	}
+}
+
+// Rule: --seal seals what is signed, whole and by its names, or nothing changes: who
+// made the seal again lends nobody the product's names.
+func TestSealAgain(t *testing.T) {
+	id, root := selfMade(t)
+	good := signedBundle(t, id, programs...)
+	nobody := signedBundle(t, sign.AdHoc(), programs...)
+	anchors := [][32]byte{root}
+	for name, c := range map[string]struct {
+		of      string
+		harm    func(*testing.T, string)
+		anchors [][32]byte
+		says    string
+	}{
+		"as it was":           {good, func(*testing.T, string) {}, anchors, ""},
+		"of nobody":           {nobody, func(*testing.T, string) {}, nil, ""},
+		"of somebody unknown": {good, func(*testing.T, string) {}, nil, "none of the roots"},
+		"a ticket":            {good, put("Contents/CodeResources", "s8chticket"), anchors, ""},
+		"a byte":              {good, flipByte("netchild"), anchors, "MacOS/netchild"},
+		"a file more":         {good, put("Contents/Resources/more", "more"), anchors, "Resources/more"},
+		"a program of Linux":  {good, put("Contents/MacOS/netchild", anyELF), anchors, "netchild"},
+		"no signature of the app": {good, func(t *testing.T, dir string) {
+			check(t, os.RemoveAll(filepath.Join(dir, bundle.App, "Contents/_CodeSignature")))
+		}, anchors, "not signed as an app"},
+		"signed under other names": {good, func(t *testing.T, dir string) {
+			ids := map[string]string{"Contents/MacOS/netchild": "dev.portward.supervisor"}
+			check(t, sign.Bundle(bundle.Layout(dir).App(), sign.Options{Identity: id, Identifiers: ids}))
+		}, anchors, "the seal"},
+		"nobody's program": {good, func(t *testing.T, dir string) {
+			data := must(os.ReadFile(bundle.Layout(nobody).Program("netchild")))(t)
+			check(t, os.WriteFile(bundle.Layout(dir).Program("netchild"), data, 0o755))
+		}, anchors, "MacOS/netchild"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "out")
+			copyTree(t, c.of, dir)
+			c.harm(t, dir)
+			before := must(os.ReadFile(bundle.Layout(dir).Seal()))(t)
+			_, err := (&signing{bundle: dir, anchors: c.anchors}).sealAgain()
+			wantAlone(t, dir)
+			if c.says == "" {
+				check(t, err)
+				must((&checking{Options: signature.Options{AllowAdHoc: true, Anchors: c.anchors}}).verify(dir))(t)
+				return
+			}
+			wantRefusal(t, err, c.says)
+			if strings.Contains(err.Error(), ".signing") {
+				t.Error(err)
+			}
+			if after := must(os.ReadFile(bundle.Layout(dir).Seal()))(t); !bytes.Equal(after, before) {
+				t.Error("it was sealed")
+			}
+		})
+	}
+}
+
+// put writes a file into the app.
+func put(inside, text string) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		path := filepath.Join(dir, bundle.App, inside)
+		mode := os.FileMode(0o644)
+		if info, err := os.Stat(path); err == nil {
+			mode = info.Mode()
+		}
+		check(t, os.WriteFile(path, []byte(text), mode))
 	}
 }
 

@@ -48,10 +48,12 @@ type sessionView struct {
 	Broken    bool    `json:"broken"`              // a gap is open
 	BrokenMS  float64 `json:"broken_ms,omitempty"` // for so long
 
+	GapsUnknown bool `json:"gaps_unknown,omitempty"` // nobody measures them here
+
 	gaps []time.Duration
 }
 
-// snapshot asks the engine, the status file and the counters.
+// snapshot asks the engine, the status file and who counts frames.
 func (w *world) snapshot() snapshot {
 	s := snapshot{Version: reportVersion, Time: time.Now(), Root: w.o.root, Viewer: "https://" + w.viewer + "/", Jobs: []jobView{}, Sessions: []sessionView{}}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
@@ -75,21 +77,27 @@ func (w *world) snapshot() snapshot {
 	if s.Hangs > 0 {
 		s.HangMS = ms(cmp.Or(w.o.hang, time.Duration(config.Default().HangLimit)))
 	}
+	s.Sessions = append(s.Sessions, w.host.sessions(ctx, list)...)
+	return s
+}
+
+// counted answers the logins whose pages of counters are here.
+func (w *world) counted() (views []sessionView) {
 	for _, p := range w.people.sessions {
 		if r, ok := w.lent.read(p.ID); ok {
 			v := sessionView{ID: p.ID, Frames: r.Frames, FPS: w.rate(p.ID, r.Frames), Gaps: r.Gaps, Broken: r.Open > 0, BrokenMS: ms(r.Open), gaps: r.Latest}
 			if n := len(r.Latest); n > 0 {
 				v.LastGapMS = ms(r.Latest[n-1])
 			}
-			s.Sessions = append(s.Sessions, v)
+			views = append(views, v)
 		}
 	}
-	return s
+	return views
 }
 
 func viewJob(j jobs.State, st status.Status) jobView {
 	v := jobView{Label: string(j.Target), State: j.Status.String(), Life: j.Life, PID: j.PID, Restarts: j.Restarts}
-	if j.PID != 0 {
+	if j.PID != 0 && !j.Since.IsZero() { // launchd does not say of each
 		v.UptimeS = round(time.Since(j.Since).Seconds(), 10)
 	}
 	if j.Last != nil {

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"portward/internal/bundle"
 	"portward/internal/bundle/sign"
@@ -44,6 +47,9 @@ func TestInstallReadsStrangersVouching(t *testing.T) {
 		"a link to a secret": {[]func(string) error{write("root.json", mine["root.json"]), func(tuf string) error {
 			return os.Symlink(secret, filepath.Join(tuf, "targets.json"))
 		}}, "targets.json"},
+		"a link to one of its own": {[]func(string) error{write("root.json", mine["root.json"]), write("x", mine["targets.json"]), func(tuf string) error {
+			return os.Symlink("x", filepath.Join(tuf, "targets.json"))
+		}}, "not a regular file"},
 		"a pipe":                   {[]func(string) error{func(tuf string) error { return syscall.Mkfifo(filepath.Join(tuf, "root.json"), 0o644) }}, "not a regular file"},
 		"a directory":              {[]func(string) error{func(tuf string) error { return os.Mkdir(filepath.Join(tuf, "root.json"), 0o755) }}, "not a regular file"},
 		"without end":              {[]func(string) error{write("root.json", make([]byte, pipe.MaxGet+1))}, "more than"},
@@ -104,6 +110,49 @@ func TestInstallOverDamage(t *testing.T) {
 			}
 			must(bundle.Verify(dir))(t) // what a link led to
 		})
+	}
+}
+
+// Rule: what a killed supervisor was writing where launchd looks is swept by the next
+// install and uninstall, and nothing of anybody else's.
+func TestInstallSweepsDaemons(t *testing.T) {
+	ctx := context.Background()
+	m, o := newMac(t), installing{bundle: signedBundle(t, sign.AdHoc(), programs...), adHoc: true}
+	dir := filepath.Dir(m.daemon(launchd.Supervisor))
+	ours := must(fs.ReadFile(launchd.Files(), "LaunchDaemons/"+launchd.Rescue+".plist"))(t)
+	begin := func() {
+		check(t, os.MkdirAll(dir, 0o755))
+		for name, data := range map[string][]byte{
+			".tmp-ABCDEFGHIJKLMNOPQRSTUVWX23": ours, ".tmp-BBCDEFGHIJKLMNOPQRSTUVWX23": nil,
+			".tmp-CBCDEFGHIJKLMNOPQRSTUVWX23": []byte("<string>com.example.</string>"), ".tmp-lock": ours, "com.example.plist": ours,
+		} {
+			path, old := filepath.Join(dir, name), time.Now().Add(-time.Hour)
+			check(t, os.WriteFile(path, data, 0o600))
+			check(t, os.Chtimes(path, old, old))
+		}
+		link := filepath.Join(dir, ".tmp-DBCDEFGHIJKLMNOPQRSTUVWX23")
+		check(t, os.Symlink("com.example.plist", link))
+		old := []unix.Timeval{{Sec: 1}, {Sec: 1}}
+		check(t, unix.Lutimes(link, old))
+		check(t, os.WriteFile(filepath.Join(dir, ".tmp-EBCDEFGHIJKLMNOPQRSTUVWX23"), ours, 0o600)) // somebody is at it
+	}
+	kept := []string{".tmp-CBCDEFGHIJKLMNOPQRSTUVWX23", ".tmp-DBCDEFGHIJKLMNOPQRSTUVWX23", ".tmp-EBCDEFGHIJKLMNOPQRSTUVWX23", ".tmp-lock", "com.example.plist"}
+	lies := func() (names []string) {
+		for _, e := range must(os.ReadDir(dir))(t) {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+	begin()
+	check(t, m.install(ctx, o))
+	if got, want := lies(), append(slices.Clone(kept), launchd.Supervisor+".plist"); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	check(t, os.RemoveAll(dir))
+	begin()
+	check(t, m.uninstall(ctx, false))
+	if got := lies(); !slices.Equal(got, kept) {
+		t.Errorf("%q, want %q", got, kept)
 	}
 }
 

@@ -52,6 +52,9 @@ func (s *system) installAlone(ctx context.Context, o installing) error {
 
 // stage copies the bundle to dir and has it vouched for.
 func (s *system) stage(o installing, dir string) (*verified, error) {
+	if err := checkBundle(o.bundle); err != nil {
+		return nil, err
+	}
 	seal, err := bundle.ReadSeal(o.bundle)
 	if err != nil {
 		return nil, err
@@ -182,7 +185,9 @@ func vouching(dir string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// readPlain reads a regular file of what a bundle holds of one at most.
+// readPlain reads a regular file of what a bundle holds of one at most. An os.Root
+// follows a link that stays below it, O_NOFOLLOW or not, so the name is looked at
+// again.
 func readPlain(root *os.Root, name string) ([]byte, error) {
 	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	if err != nil {
@@ -190,7 +195,11 @@ func readPlain(root *os.Root, name string) ([]byte, error) {
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
+	if err != nil {
+		return nil, err
+	}
+	named, err := root.Lstat(name)
+	if err == nil && !(info.Mode().IsRegular() && os.SameFile(info, named)) {
 		err = fmt.Errorf("%s: not a regular file", name)
 	}
 	if err != nil {

@@ -26,8 +26,9 @@ the root directory and Go's caches; a later up cleans what an earlier one left,
 but for the viewer's certificate and token. rm -r of the root removes it all.
 
 On a Mac launchd keeps the jobs, in the login of whoever runs this and under names
-of their own, and the programs are signed by nobody. There is that one login, frames
-are not counted, status and poke do not reach it, and --repo is for portward install.
+of their own, and the programs are signed by nobody. There is that one login. Its
+frames are counted as viewers are told of them (with --idle not at all, for netchild
+would stay), without gaps; --repo is for portward install.
 
   --root DIR          where (default: portward in the user's cache directory,
                       as root /var/lib/portward-up)

@@ -191,6 +191,7 @@ func TestUpdateVerbs(t *testing.T) {
 	says(r.asks(program.ExitAgain, "rollback"), "nothing to go back to")
 	r.quiet("1.0.0")
 	says(r.asks(0, "unblock", "1.1.0"), "at the next check")
+	says(r.asks(0, "update", "--now", "--wait"), "1.1.0")
 	r.quiet("1.1.0")
 
 	c.offer("1.2.0", "", "--rollout", "0%")

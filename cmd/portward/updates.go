@@ -122,7 +122,7 @@ func askSupervisor(rootFlag string, r requests.Request, wait bool, within time.D
 
 // ask lays the request and waits for its answer.
 func (a *awaited) ask(ctx context.Context, news <-chan status.Status, root string, r requests.Request) (code int, err error) {
-	a.again, a.trial, a.late = false, nil, nil
+	a.again, a.unheard, a.trial, a.late = false, false, nil, nil
 	a.before, _ = status.Read(program.StatusPath(root)) // where there is none yet, the first one will do
 	a.id, err = requests.Submit(program.RequestDir(root), r)
 	if errors.Is(err, fs.ErrPermission) {

@@ -25,9 +25,9 @@ const verifyUsage = `usage: portward verify [flags] BUNDLE
 Reads all of BUNDLE again and says what it is: that every file is as its seal says,
 and, where anything in it is a Mac's program, that Apple's signature covers all of
 the app, that the identifiers of both are the same, and who signed. Ends with 65 at
-the first fault. FILE is one program of a Mac, alone. It needs no Mac, and asks
-nobody: whether a certificate was revoked, and whether a notary knows the app, it
-cannot tell.
+the first fault. FILE is one program of a Mac, alone; not guiagent, whose signature
+covers files of the app. It needs no Mac, and asks nobody: whether a certificate was
+revoked, and whether a notary knows the app, it cannot tell.
 
 Anybody can make a seal again. Who made this one is proved by Apple's signature
 only, and by that only if it is said whose it has to be: by --team or --requirement.
@@ -133,6 +133,9 @@ func (c *checking) verifyAny(path string) (*verified, error) {
 	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
 		return c.verifyFile(path)
 	}
+	if err := checkBundle(path); err != nil {
+		return nil, err
+	}
 	v, err := c.verify(path)
 	if err != nil {
 		return nil, err
@@ -145,6 +148,9 @@ func (c *checking) verifyFile(path string) (*verified, error) {
 		return nil, fmt.Errorf("%s: a repository vouches for bundles, not for files", path)
 	}
 	report, err := signature.VerifyFile(path, c.Options)
+	if errors.Is(err, signature.ErrMissing) {
+		err = fmt.Errorf("%w: it was signed together with files of its app, which are looked at with it only\nhint: portward verify BUNDLE, the directory that holds %s and seal.json", err, bundle.App)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -261,7 +261,8 @@ func TestVerifyOneFile(t *testing.T) {
 		t.Errorf("%+v", v)
 	}
 	_, err := ask.verifyAny(l.Program("guiagent"))
-	wantRefusal(t, err, "Info.plist")
+	wantRefusal(t, err, "Info.plist: signed, but missing: it was signed together with files of its app")
+	wantRefusal(t, err, "hint: portward verify BUNDLE")
 	ask.trust = "root.json"
 	_, err = ask.verifyAny(l.Program("netchild"))
 	wantRefusal(t, err, "vouches for bundles")

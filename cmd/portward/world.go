@@ -43,6 +43,7 @@ type world struct {
 	news     news
 
 	uncounted bool // nobody counts frames here
+	costly    bool // a look at the jobs costs processes
 
 	mu    sync.Mutex
 	began time.Time // the supervisor was up
@@ -62,8 +63,10 @@ func (w *world) run(ctx context.Context) (report, error) {
 	}
 	door, err := w.openControl()
 	if errors.Is(err, errors.ErrUnsupported) {
-		w.show.say("status and poke do not reach this one: they need sockets that say who calls")
-		door, err = closedDoor{}, nil
+		if door, err = openDoor(w.o.root, w.do); err != nil { // the name of a socket is short
+			w.show.say("status and poke do not reach this one: %v", err)
+			door, err = closedDoor{}, nil
+		}
 	}
 	if err != nil {
 		return newReport(snapshot{}, 0), errors.Join(err, w.close())
@@ -90,7 +93,7 @@ func (w *world) run(ctx context.Context) (report, error) {
 		w.show.say("%s", text)
 	}
 	for _, x := range s.Sessions {
-		w.show.say("login %s had %d frames in %v and %s", x.ID, x.Frames, d.Round(100*time.Millisecond), gapsInWords(x))
+		w.show.say("login %s had %d frames in %v; %s", x.ID, x.Frames, d.Round(100*time.Millisecond), gapsInWords(x))
 	}
 	rep := newReport(s, d)
 	rep.uncounted = w.uncounted
@@ -119,7 +122,7 @@ func (w *world) make(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if w.people, err = newPeople(w.o.sessions); err != nil {
+	if w.people, err = w.host.people(); err != nil {
 		return err
 	}
 	if err := w.furnish(); err != nil {
@@ -231,7 +234,7 @@ func (w *world) live(ctx context.Context) error {
 	}
 	for i, s := range w.people.sessions {
 		s.Env = w.sessionEnv(i)
-		if err := w.lent.counters(s.ID); errors.Is(err, errors.ErrUnsupported) {
+		if err := w.host.count(s.ID); errors.Is(err, errors.ErrUnsupported) {
 			w.uncounted = true
 		} else if err != nil {
 			return err
@@ -283,7 +286,7 @@ func (w *world) awaitSupervisor(ctx context.Context) error {
 	for deaths := 0; ; {
 		select {
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) { // launchd tells of no deaths
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) { // launchd's engine does not see every death
 				return w.noSupervisor(fmt.Sprintf("was not up within %v", supervisorWithin))
 			}
 			return fmt.Errorf("the supervisor did not come up: %w", ctx.Err())

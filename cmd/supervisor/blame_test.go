@@ -283,14 +283,13 @@ func TestToldToEnd(t *testing.T) {
 		exit watchdog.Exit
 		want watchdog.Class
 	}{
-		"it went":                     {jobs.State{Life: 3}, watchdog.Exit{}, watchdog.Asked},
-		"it did not hear":             {jobs.State{Life: 3}, watchdog.Exit{Signal: int(syscall.SIGKILL)}, watchdog.Asked},
-		"its engine numbers no lives": {jobs.State{}, watchdog.Exit{Signal: int(syscall.SIGTERM)}, watchdog.Asked},
-		"it fell meanwhile":           {jobs.State{Life: 3}, watchdog.Exit{Signal: int(syscall.SIGSEGV)}, watchdog.Crash},
-		"it failed meanwhile":         {jobs.State{Life: 3}, watchdog.Exit{Code: 1}, watchdog.Crash},
-		"another one was told":        {jobs.State{Life: 4}, watchdog.Exit{}, watchdog.Crash},
+		"it went":              {jobs.State{Life: 3}, watchdog.Exit{}, watchdog.Asked},
+		"it did not hear":      {jobs.State{Life: 3}, watchdog.Exit{Signal: int(syscall.SIGKILL)}, watchdog.Asked},
+		"it fell meanwhile":    {jobs.State{Life: 3}, watchdog.Exit{Signal: int(syscall.SIGSEGV)}, watchdog.Crash},
+		"it failed meanwhile":  {jobs.State{Life: 3}, watchdog.Exit{Code: 1}, watchdog.Crash},
+		"another one was told": {jobs.State{Life: 4}, watchdog.Exit{}, watchdog.Crash},
 	} {
-		s := &supervisor{store: store, log: t.Logf, latest: process{3, 7}}
+		s := &supervisor{store: store, log: t.Logf}
 		s.ended(c.told)
 		ev := s.witness(3, watchdog.Death{Exit: &c.exit})
 		if ev.Class != c.want || s.killed != 0 {

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"portward/internal/deadman"
-	"portward/internal/jobs"
 	"portward/internal/page"
 	"portward/internal/program"
 	"portward/internal/watchdog"
@@ -41,14 +39,9 @@ func (s *supervisor) mayCheckIn(ev *xpcpeer.Evidence) error {
 	if x := s.candidateOf(ev.PID); x != nil {
 		return program.Runs(ev, x.seal, launchd.Supervisor)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), engineWithin)
-	defer cancel()
-	st, err := s.engine.State(ctx, netchild)
-	switch {
+	switch _, err := s.lifeOf(ev.PID); {
 	case err != nil:
 		return err
-	case st.PID == 0 || st.PID != ev.PID:
-		return fmt.Errorf("pid %d is not netchild, which is pid %d", ev.PID, st.PID)
 	case s.known == nil:
 		return errors.New("the live bundle is damaged")
 	}
@@ -102,9 +95,10 @@ func (s *supervisor) checkIn(c *xpcpeer.Conn, m *xpcpeer.Message) {
 		s.turnAway(c, m, wire.CodeRelaunch, err)
 		return
 	}
-	life, before := s.number(c.Evidence().PID, watchdog.Life(in.Life))
-	if in.Life == 0 && before.life != 0 && before.life != life { // the news of its end may come later than this
-		s.miss(before.life, before.pid)
+	life, err := s.lifeOf(c.Evidence().PID)
+	if err != nil {
+		s.turnAway(c, m, wire.CodeInternal, err)
+		return
 	}
 	w, err := s.watch(c, life)
 	if err == nil {
@@ -140,20 +134,15 @@ func (s *supervisor) turnAway(c *xpcpeer.Conn, m *xpcpeer.Message, code wire.Cod
 	c.Close()
 }
 
-// number answers which life checks in: the one that its engine or a supervisor
-// told it. Whom nobody told is the life it was here before, or the next, and so is
-// who tells what nobody counts to. before is who was the latest until then.
-func (s *supervisor) number(pid int, told watchdog.Life) (life watchdog.Life, before process) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	before = s.latest
-	switch {
-	case told != 0 && told <= wire.MaxLife:
-		s.latest = process{told, pid}
-	case pid != s.latest.pid:
-		s.latest = process{s.latest.life + 1, pid}
+// lifeOf answers which life of netchild that process is, as the engine counts.
+func (s *supervisor) lifeOf(pid int) (watchdog.Life, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), engineWithin)
+	defer cancel()
+	st, err := s.engine.State(ctx, netchild)
+	if err == nil && (st.PID == 0 || st.PID != pid) {
+		err = fmt.Errorf("pid %d is not netchild, which is pid %d", pid, st.PID)
 	}
-	return s.latest.life, before
+	return watchdog.Life(st.Life), err
 }
 
 // watch makes the two memories that life writes to, where the kernel watches it.
@@ -189,23 +178,5 @@ func (s *supervisor) forget(life watchdog.Life) {
 func (s *supervisor) gone(c *xpcpeer.Conn, err error) {
 	if life, ok := c.Value().(watchdog.Life); ok {
 		s.dog.Lost(life)
-		s.miss(life, c.Evidence().PID)
-	}
-}
-
-// miss tells how a life ended whose engine tells nothing: its process is gone.
-func (s *supervisor) miss(life watchdog.Life, pid int) {
-	for range 50 {
-		ctx, cancel := context.WithTimeout(context.Background(), engineWithin)
-		st, err := s.engine.State(ctx, netchild)
-		cancel()
-		switch {
-		case err == nil && st.Life != 0:
-			return // it does
-		case err == nil && st.PID != pid:
-			s.dog.Exited(life, watchdog.Exit(*cmp.Or(st.Last, &jobs.Exit{}))) // launchd notes bad ends only
-			return
-		}
-		time.Sleep(100 * time.Millisecond)
 	}
 }

@@ -30,7 +30,7 @@ import (
 // selfLimit is how long the supervisor's own loop may stand still before the
 // kernel ends it; its job starts it again and netchild is adopted.
 const (
-	selfLimit = 30 * time.Second
+	selfLimit = 2 * time.Minute
 	selfGrace = 2 * time.Second
 )
 

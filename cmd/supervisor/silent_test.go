@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"os"
 	"os/exec"
@@ -25,13 +26,14 @@ import (
 	"portward/internal/xpcpeer"
 )
 
-// A silentEngine tells what launchd does: which process there is, how the last
-// one ended if that was badly, and no life.
+// A silentEngine tells what launchd's engine does: which process there is, which life
+// that is, and how it ended.
 type silentEngine struct {
 	jobs.Engine
 	mu    sync.Mutex
 	state jobs.State
 	err   error
+	tell  func(jobs.Event) // the supervisor's ear
 }
 
 func (e *silentEngine) State(context.Context, jobs.Target) (jobs.State, error) {
@@ -42,10 +44,22 @@ func (e *silentEngine) State(context.Context, jobs.Target) (jobs.State, error) {
 
 func (e *silentEngine) Hold(context.Context, jobs.Target, time.Time) error { return nil }
 
+// is makes another process netchild, or none, and tells of it.
 func (e *silentEngine) is(pid int, last *jobs.Exit) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.state.PID, e.state.Last = pid, last
+	exited := jobs.Event{Kind: jobs.Exited, Target: netchild, Life: e.state.Life, PID: e.state.PID, Exit: *cmp.Or(last, &jobs.Exit{})}
+	if e.state.PID, e.state.Last = pid, last; pid != 0 {
+		e.state.Life++
+	}
+	if tell := e.tell; tell != nil {
+		if exited.PID != 0 {
+			tell(exited)
+		}
+		if pid != 0 {
+			tell(jobs.Event{Kind: jobs.Started, Target: netchild, Life: e.state.Life, PID: pid, Time: time.Now()})
+		}
+	}
 }
 
 // silent answers a supervisor over such an engine, its dog running, that waits
@@ -69,6 +83,7 @@ func silent(t *testing.T, e *silentEngine, edit func(*config.Config)) *superviso
 		edit(&s.cfg)
 	}
 	s.public = true
+	e.tell = func(ev jobs.Event) { s.event(context.Background(), ev) }
 	ctx, cancel := context.WithCancel(context.Background())
 	s.dog = watchdog.New(s.patience(), s.env(ctx))
 	done := make(chan struct{})
@@ -94,30 +109,31 @@ func until(t *testing.T, s *supervisor, what string, ok func(watchdog.Status) bo
 	}
 }
 
-// Rule: lives are numbered above the highest that is told; a process that checks
-// in again has its number, whether it was told or not.
-func TestNumber(t *testing.T) {
-	s := &supervisor{}
-	for i, c := range []struct {
-		pid        int
-		told, want watchdog.Life
-	}{
-		{10, 0, 1}, {10, 0, 1}, {10, 1, 1}, {11, 0, 2}, {11, 2, 2},
-		{12, 40, 40}, // of our predecessor's
-		{12, 0, 40}, {13, 0, 41}, {14, 0, 42},
-		{14, 1<<64 - 1, 42}, {15, 1<<64 - 1, 43}, // a liar's
-	} {
-		if got, _ := s.number(c.pid, c.told); got != c.want {
-			t.Errorf("%d: life %d, want %d", i, got, c.want)
+// Rule: who checks in has the number that the engine gives its process, whatever it
+// says itself, and is nobody if the engine has another process.
+func TestLifeOf(t *testing.T) {
+	e := &silentEngine{state: jobs.State{Target: netchild, PID: 10, Life: 7}}
+	s := &supervisor{engine: e}
+	if life, err := s.lifeOf(10); life != 7 || err != nil {
+		t.Errorf("life %d, %v", life, err)
+	}
+	for _, pid := range []int{0, 11} {
+		if _, err := s.lifeOf(pid); err == nil {
+			t.Errorf("pid %d is somebody", pid)
 		}
+	}
+	e.is(0, nil)
+	if _, err := s.lifeOf(0); err == nil {
+		t.Error("no process is somebody")
 	}
 }
 
 // Rule: where no kernel watches, a life is told its number and asked for beats,
-// and its end is learnt from its connection and from who runs afterwards.
+// and its end is learnt from the engine.
 func TestSilentEngine(t *testing.T) {
-	e := &silentEngine{state: jobs.State{Target: netchild, Status: jobs.Running, PID: os.Getpid()}}
+	e := &silentEngine{state: jobs.State{Target: netchild, Status: jobs.Running}}
 	s := silent(t, e, func(c *config.Config) { c.HangLimit = config.Duration(time.Hour) })
+	e.is(os.Getpid(), nil)
 	tr := xpcpeer.Mem()
 	yes := func(*xpcpeer.Evidence) error { return nil }
 	l, err := xpcpeer.Listen(tr, "door", xpcpeer.Config{Policy: yes, Accept: func(*xpcpeer.Conn) (xpcpeer.Events, error) {
@@ -164,16 +180,21 @@ func TestSilentEngine(t *testing.T) {
 	}
 }
 
-// Rule: where a successor checks in before the news of the last life's end, that
-// end is asked for first, so that its verdict says how it was.
+// Rule: where a successor checks in before the news of the last life's end, that end
+// is waited for, so that its verdict says how it was.
 func TestSilentSuccessorIsFaster(t *testing.T) {
-	e := &silentEngine{state: jobs.State{Target: netchild, Status: jobs.Running, PID: os.Getpid() + 1}}
+	e := &silentEngine{state: jobs.State{Target: netchild, Status: jobs.Running}}
 	s := silent(t, e, func(c *config.Config) { c.HangLimit = config.Duration(time.Hour) })
-	life, _ := s.number(os.Getpid()+1, 0)
+	e.is(os.Getpid()+1, nil)
+	life := watchdog.Life(1)
 	if err := s.dog.CheckedIn(life); err != nil {
 		t.Fatal(err)
 	}
+	hear := e.tell
+	var late []jobs.Event
+	e.tell = func(ev jobs.Event) { late = append(late, ev) }
 	e.is(os.Getpid(), &jobs.Exit{Signal: int(syscall.SIGKILL)})
+	e.tell = hear
 	tr := xpcpeer.Mem()
 	yes := func(*xpcpeer.Evidence) error { return nil }
 	l, err := xpcpeer.Listen(tr, "door", xpcpeer.Config{Policy: yes, Accept: func(*xpcpeer.Conn) (xpcpeer.Events, error) {
@@ -189,6 +210,9 @@ func TestSilentSuccessorIsFaster(t *testing.T) {
 	defer cancel()
 	if _, err := c.Call(ctx, wire.CheckIn{Build: "x", Min: wire.VersionMin, Max: wire.VersionMax}.Dict()); err != nil {
 		t.Fatal(err)
+	}
+	for _, ev := range late {
+		hear(ev)
 	}
 	st := until(t, s, "the successor", func(st watchdog.Status) bool { return st.State == watchdog.Up && st.Life == life+1 })
 	if st.Last.Life != life || st.Last.Class != watchdog.Crash || !strings.HasPrefix(st.Last.Text, "signal 9") {
@@ -217,11 +241,12 @@ func TestSilentHang(t *testing.T) {
 			if _, err := out.Read(ready); err != nil {
 				t.Fatal(err)
 			}
-			e := &silentEngine{state: jobs.State{Target: netchild, Status: jobs.Running, PID: child.Process.Pid}}
+			e := &silentEngine{state: jobs.State{Target: netchild, Status: jobs.Running}}
 			s := silent(t, e, func(c *config.Config) {
 				c.HangLimit, c.HangGrace = config.Duration(100*time.Millisecond), config.Duration(300*time.Millisecond)
 			})
-			life, _ := s.number(child.Process.Pid, 0)
+			e.is(child.Process.Pid, nil)
+			life := watchdog.Life(1)
 			if err := s.dog.CheckedIn(life); err != nil {
 				t.Fatal(err)
 			}
@@ -229,7 +254,6 @@ func TestSilentHang(t *testing.T) {
 			words.ReadFrom(out)
 			child.Wait()
 			e.is(0, nil)
-			s.miss(life, child.Process.Pid)
 			st := until(t, s, "the verdict", func(st watchdog.Status) bool { return st.Last.Life == life })
 			if st.Last.Class != watchdog.Deadlock || !strings.Contains(st.Last.Text, "no beat") {
 				t.Errorf("verdict %+v", st.Last)
@@ -250,8 +274,7 @@ func TestSilentBeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &silentEngine{} // with no process to kill
 		s := silent(t, e, nil)
-		life, _ := s.number(7, 0)
-		if err := s.dog.CheckedIn(life); err != nil {
+		if err := s.dog.CheckedIn(1); err != nil {
 			t.Fatal(err)
 		}
 		limit := time.Duration(s.cfg.HangLimit)
@@ -276,17 +299,47 @@ func TestSilentKillsNoStranger(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { child.Process.Kill(); child.Wait() }()
-	e := &silentEngine{state: jobs.State{Target: netchild, PID: child.Process.Pid}}
+	e := &silentEngine{state: jobs.State{Target: netchild, PID: child.Process.Pid, Life: 2}}
 	s := &supervisor{engine: e, log: t.Logf, beats: true}
-	s.number(child.Process.Pid+1, 0)
-	if err := s.kill(1); err != nil || s.struck != 0 {
-		t.Errorf("the life before: %v", err)
-	}
-	s.number(child.Process.Pid, 0)
 	if err := s.kill(1); err != nil || s.struck != 0 {
 		t.Errorf("an earlier number: %v", err)
 	}
 	if err := s.kill(2); err != nil || s.struck != 2 {
 		t.Errorf("the life itself: %v", err)
+	}
+}
+
+// Rule: lives that end before their check-in are judged and held like any others,
+// though nobody saw a process of them.
+func TestSilentEarlyDeaths(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &silentEngine{}
+		s := silent(t, e, nil)
+		for life := range s.cfg.FastDeaths {
+			s.event(t.Context(), jobs.Event{Kind: jobs.Exited, Target: netchild, Life: uint64(life + 1), Exit: jobs.Exit{Code: 2}})
+		}
+		st := until(t, s, "an answer", func(watchdog.Status) bool { return true })
+		if st.State != watchdog.Held || st.Tally != s.cfg.FastDeaths || st.Last.Class != watchdog.Crash ||
+			!strings.HasPrefix(st.Last.Text, "exit status 2, before it had checked in") {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// Rule: a life that was seen and does not check in is ended, and judged as that.
+func TestSilentNeverReady(t *testing.T) {
+	child := exec.Command("/bin/sleep", "600")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	e := &silentEngine{}
+	s := silent(t, e, func(c *config.Config) {
+		c.StartWithin, c.HangGrace = config.Duration(50*time.Millisecond), config.Duration(50*time.Millisecond)
+	})
+	e.is(child.Process.Pid, nil)
+	child.Wait()
+	e.is(0, nil)
+	if st := until(t, s, "the verdict", func(st watchdog.Status) bool { return st.Last.Life == 1 }); st.Last.Class != watchdog.NeverReady {
+		t.Errorf("verdict %+v", st.Last)
 	}
 }

@@ -37,7 +37,6 @@ type supervisor struct {
 
 	mu        sync.Mutex
 	lives     map[watchdog.Life]*watched // what each checked-in life writes to
-	latest    process                    // of them
 	candidate *candidate                 // nil: none proves itself
 	sessions  []wire.SessionInfo
 	probing   bool          // the probe counts as a login
@@ -49,12 +48,6 @@ type supervisor struct {
 	told       watchdog.Status // what is public, or will be
 	payload    status.Payload
 	history    *history
-}
-
-// A process of netchild, and the life that it checked in as.
-type process struct {
-	life watchdog.Life
-	pid  int
 }
 
 // A watched life: the connection it checked in on, and the two memories that
@@ -83,8 +76,7 @@ func (s *supervisor) hear(ctx context.Context) error {
 		return err
 	}
 	s.engine.Hold(ctx, netchild, time.Time{}) // we know nothing of our predecessor's tally
-	// An engine that numbers no lives tells of none: the next check-in begins one.
-	if st, err := s.engine.State(ctx, netchild); err == nil && st.PID != 0 && st.Life != 0 {
+	if st, err := s.engine.State(ctx, netchild); err == nil && st.PID != 0 {
 		s.dog.Started(watchdog.Life(st.Life), st.PID, st.Since)
 	}
 	go func() {

@@ -45,11 +45,7 @@ func (s *supervisor) kill(life watchdog.Life) error {
 	defer cancel()
 	st, err := s.engine.State(ctx, netchild)
 	s.mu.Lock()
-	over := watchdog.Life(st.Life) != life
-	if st.Life == 0 { // the engine numbers none
-		over = s.latest != process{life, st.PID}
-	}
-	if err != nil || st.PID == 0 || over {
+	if err != nil || st.PID == 0 || watchdog.Life(st.Life) != life {
 		s.mu.Unlock()
 		return err
 	}
@@ -66,7 +62,7 @@ func (s *supervisor) kill(life watchdog.Life) error {
 func (s *supervisor) ended(j jobs.State) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.struck = max(watchdog.Life(j.Life), s.latest.life) // where the engine numbers none
+	s.struck = watchdog.Life(j.Life)
 }
 
 // witness keeps what a life left: its last words, how far it had got, and what
@@ -140,11 +136,6 @@ func (s *supervisor) goPublic() {
 
 func (s *supervisor) publishLocked() {
 	st := s.told
-	s.mu.Lock()
-	if st.PID == 0 && s.latest.life == st.Life && st.State != watchdog.Down && st.State != watchdog.Held {
-		st.PID = s.latest.pid // which no engine told
-	}
-	s.mu.Unlock()
 	out := status.Status{
 		Time:       time.Now(),
 		Supervisor: status.Supervisor{PID: os.Getpid(), Build: s.p.Build},

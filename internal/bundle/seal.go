@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -113,25 +114,35 @@ func readSeal(root *os.Root) (*Seal, error) {
 	return ParseSeal(data)
 }
 
-// openRegular never blocks and never follows a link at the end of name.
+// openRegular never blocks, and refuses a link at the end of name.
 func openRegular(root *os.Root, name string) (*os.File, error) {
-	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	return openNamed(root, name, syscall.O_NONBLOCK, "a regular file", fs.FileMode.IsRegular)
+}
+
+func openDir(root *os.Root, name string) (*os.File, error) {
+	return openNamed(root, name, syscall.O_DIRECTORY, "a directory", fs.FileMode.IsDir)
+}
+
+// openNamed opens what has that name itself: an os.Root follows a link that stays
+// below it, O_NOFOLLOW or not.
+func openNamed(root *os.Root, name string, flags int, what string, is func(fs.FileMode) bool) (*os.File, error) {
+	f, err := root.OpenFile(name, os.O_RDONLY|flags, 0)
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s: %s, not a regular file", name, kindOf(info.Mode()))
+	named, err := root.Lstat(name)
+	if err == nil && !is(named.Mode()) {
+		err = fmt.Errorf("%s: %s, not %s", name, kindOf(named.Mode()), what)
+	}
+	opened, statErr := f.Stat()
+	if err = errors.Join(err, statErr); err == nil && !os.SameFile(named, opened) {
+		err = fmt.Errorf("%s: it changed meanwhile", name)
 	}
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
-}
-
-func openDir(root *os.Root, name string) (*os.File, error) {
-	return root.OpenFile(name, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 }
 
 func parseSeal(data []byte) (*Seal, error) {

@@ -82,5 +82,14 @@ func listXAttrs(fd int) ([]string, error) {
 	if size, err = unix.Flistxattr(fd, list); err != nil {
 		return nil, err // ERANGE as well: somebody adds some right now
 	}
-	return strings.Split(strings.TrimSuffix(string(list[:size]), "\x00"), "\x00"), nil
+	return splitXAttrs(string(list[:size])), nil
+}
+
+// splitXAttrs answers the names in a list. One that was not empty when its size was
+// asked for may be: an overlay counts names that it hides.
+func splitXAttrs(list string) []string {
+	if list == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(list, "\x00"), "\x00")
 }

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -43,5 +44,14 @@ func TestParseSealRefusesXAttrs(t *testing.T) {
 	s, err := ParseSeal([]byte(sealJSONOf(xattrJSON(`["com.apple.cs.CodeSignature","user.a"]`))))
 	if err != nil || len(s.Entries[0].XAttrs) != 2 {
 		t.Fatalf("%+v, %v", s, err)
+	}
+}
+
+// Rule: a list without a name has none.
+func TestSplitXAttrs(t *testing.T) {
+	for list, want := range map[string][]string{"": nil, "a\x00": {"a"}, "a\x00b\x00": {"a", "b"}} {
+		if got := splitXAttrs(list); !slices.Equal(got, want) {
+			t.Errorf("%q: %q", list, got)
+		}
 	}
 }

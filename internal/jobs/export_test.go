@@ -9,5 +9,5 @@ func NewPacedLaunchd(o LaunchdOptions, settle, pause time.Duration) (*Launchd, e
 		return nil, err
 	}
 	l.Close()
-	return newLaunchd(l.o, l.run, l.alive, launchdTimes{settle: settle, pause: pause, watch: pause}), nil
+	return newLaunchd(l.o, l.run, l.proc, launchdTimes{settle: settle, pause: pause, watch: pause}), nil
 }

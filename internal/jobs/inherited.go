@@ -27,8 +27,17 @@ const firstListenFD = 3 // SD_LISTEN_FDS_START of sd_listen_fds(3)
 // They are the caller's to close. They are marked close-on-exec and the
 // variables are removed, so that no child takes them for its own; a second call
 // answers none. Listeners among them share their open file description, and so
-// O_NONBLOCK, with the engine and with later lives.
+// O_NONBLOCK, with the engine and with later lives. See PipeVariable for one that
+// this process opens itself.
 func Inherited() (map[string]*os.File, error) {
+	files, err := listened()
+	if err == nil {
+		files, err = inheritPipe(files)
+	}
+	return files, wrap("inherit", "descriptors", err)
+}
+
+func listened() (map[string]*os.File, error) {
 	count, names, pid := os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES"), os.Getenv("LISTEN_PID")
 	for _, v := range []string{"LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID"} {
 		os.Unsetenv(v)
@@ -38,7 +47,7 @@ func Inherited() (map[string]*os.File, error) {
 	}
 	list, err := parseListen(count, names)
 	if err != nil {
-		return nil, wrap("inherit", "LISTEN_FDS", err)
+		return nil, fmt.Errorf("LISTEN_FDS: %w", err)
 	}
 	for i := range list {
 		syscall.CloseOnExec(firstListenFD + i)

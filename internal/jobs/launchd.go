@@ -24,7 +24,8 @@ type LaunchdOptions struct {
 	// as ID. The engine of the machine has to be given it; with nil it is the one
 	// login of UID.
 	Sessions func(context.Context) ([]Session, error)
-	// Poll is how often Sessions is asked, 2 s if 0.
+	// Poll is how often Sessions is asked, and a job that is followed and does not
+	// run is looked at; 2 s if 0.
 	Poll time.Duration
 	// Jobs are what List describes beside the jobs that this engine has loaded:
 	// "system/LABEL", or "gui/LABEL" in every session.
@@ -33,6 +34,9 @@ type LaunchdOptions struct {
 	// launchd itself, has loaded; Hold needs it. With nil it is LABEL.plist in
 	// /Library/LaunchDaemons or /Library/LaunchAgents.
 	Plist func(Target) string
+	// Follow are jobs whose lives are looked for, each under its full name:
+	// "system/LABEL" or "gui/UID/LABEL". See Launchd.
+	Follow []Target
 	// Log may be nil.
 	Log func(format string, args ...any)
 }
@@ -41,13 +45,21 @@ type LaunchdOptions struct {
 // from any goroutine.
 //
 // Everything is done by launchctl(1), and believed by its exit code. Of texts
-// only two numbers of `list LABEL` are read. So it knows less than other
-// engines, and says so instead of guessing:
+// only two numbers of `list LABEL` are read, and one of print where a job is
+// followed. So it knows less than other engines, and says so instead of guessing:
 //
 //   - A job has no life numbers: Life and Restarts are 0, Since is no time. Watch
-//     reports Loaded, Unloaded and the sessions, but neither starts nor deaths:
-//     to look for them would be to miss those between two looks. Whoever needs
-//     them has the job check in.
+//     reports Loaded, Unloaded and the sessions, but neither starts nor deaths.
+//     Whoever needs them has the job check in, or followed.
+//   - A job that is followed (LaunchdOptions.Follow) is looked at whenever this
+//     engine is asked about it or has acted on it, when its process ends, and
+//     every Poll while it has none. Watch reports what is new then, and State has
+//     its numbers; the first look begins them, with launchd's own count of runs
+//     since the load. A life that began and ended between two looks is reported by
+//     its end alone, without a process, or as a start that failed if its code is 78;
+//     but only if that count tells of it, which stands in a text that is no API.
+//     Without it such a life is seen if it ended badly and not as the one before.
+//     What was unloaded is told as ended well.
 //   - Last is only a bad end. launchd says 0 of a job that ended well and of one
 //     that never ended.
 //   - List describes the jobs of Options.Jobs and those loaded here.
@@ -74,7 +86,7 @@ type LaunchdOptions struct {
 type Launchd struct {
 	o     LaunchdOptions
 	run   func(ctx context.Context, args ...string) (answer, error)
-	alive func(pid int) bool // cheap; a wrong yes costs only time
+	proc  processes
 	times launchdTimes
 	feed  feed
 
@@ -88,6 +100,14 @@ type Launchd struct {
 	units    map[Target]*unit
 	agents   []*Spec // of the domain GUI
 	sessions []Session
+
+	trails map[Target]*trail // of the jobs that are followed
+}
+
+// processes are the machine's, as far as they are looked at from here.
+type processes struct {
+	alive func(pid int) bool // cheap; a wrong yes costs only time
+	await func(ctx context.Context, pid int)
 }
 
 var _ Engine = (*Launchd)(nil)
@@ -119,22 +139,25 @@ func NewLaunchd(o LaunchdOptions) (*Launchd, error) {
 	case o.UID == 0 && o.Sessions == nil:
 		return nil, wrap("start", "launchd engine", errors.New("nobody tells the machine's engine of its logins"))
 	}
-	return newLaunchd(o, launchctl{o.Launchctl, launchctlWithin}.run, alive, launchdPace()), nil
+	return newLaunchd(o, launchctl{o.Launchctl, launchctlWithin}.run, processes{alive, awaitEnd}, launchdPace()), nil
 }
 
-func newLaunchd(o LaunchdOptions, run func(context.Context, ...string) (answer, error), alive func(int) bool, times launchdTimes) *Launchd {
+func newLaunchd(o LaunchdOptions, run func(context.Context, ...string) (answer, error), proc processes, times launchdTimes) *Launchd {
 	if o.Poll <= 0 {
 		o.Poll = 2 * time.Second
 	}
 	if o.Plist == nil {
 		o.Plist = installedPlist
 	}
-	l := &Launchd{o: o, run: run, alive: alive, times: times, polling: make(chan struct{}, 1), units: map[Target]*unit{}}
+	l := &Launchd{o: o, run: run, proc: proc, times: times, polling: make(chan struct{}, 1), units: map[Target]*unit{}, trails: follows(o.Follow)}
 	if l.o.Sessions == nil {
 		l.o.Sessions = l.ownSession
 	}
 	l.life, l.end = context.WithCancel(context.Background())
 	l.tasks.Go(l.pollSessions)
+	for _, tr := range l.trails {
+		l.tasks.Go(func() { l.walk(tr) })
+	}
 	return l
 }
 

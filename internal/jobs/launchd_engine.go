@@ -46,11 +46,13 @@ func (l *Launchd) bootstrap(ctx context.Context, t Target, spec *Spec) error {
 	if l.snapshot(u).out {
 		return ErrAlreadyLoaded // and held
 	}
+	l.followed(ctx, t) // what is new from now on is news
 	if err := l.load(ctx, u, spec.File); err != nil {
 		return err
 	}
 	l.set(u, func(u *unit) { u.ours, u.path, u.stop = true, spec.File, spec.ExitTimeOut })
 	l.emit(Loaded, t, nil)
+	l.followed(ctx, t)
 	return nil
 }
 
@@ -82,6 +84,7 @@ func (l *Launchd) bootout(ctx context.Context, t Target) error {
 			return err
 		}
 	}
+	l.followed(ctx, u.target)
 	l.gone(u)
 	return nil
 }
@@ -103,6 +106,7 @@ func (l *Launchd) Kickstart(ctx context.Context, t Target, kill bool) error {
 	if now := l.snapshot(u); now.out || now.until.After(time.Now()) {
 		return wrap("kickstart", string(t), ErrHeld)
 	}
+	defer l.followed(ctx, t)
 	return wrap("kickstart", string(t), l.kickstart(ctx, u, kill))
 }
 
@@ -173,9 +177,16 @@ func (l *Launchd) state(ctx context.Context, t Target) (State, error) {
 		s.Status, s.HeldUntil = Held, u.until
 	}
 	out := u != nil && u.out
+	tr := l.trails[t]
+	if out && tr != nil {
+		s = tr.trace(s)
+	}
 	l.mu.Unlock()
 	if out {
 		return s, nil
+	}
+	if tr != nil {
+		return l.traced(ctx, tr, s)
 	}
 	there, err := l.loaded(ctx, name)
 	if err == nil && !there {
@@ -189,6 +200,21 @@ func (l *Launchd) state(ctx context.Context, t Target) (State, error) {
 		s.Status = Running
 	}
 	return s, err
+}
+
+// traced is the state of a job that is followed.
+func (l *Launchd) traced(ctx context.Context, tr *trail, s State) (State, error) {
+	saw, now, err := l.lookAlong(ctx, tr)
+	if err == nil && !saw.loaded {
+		err = ErrNotLoaded
+	}
+	if err != nil {
+		return State{}, err
+	}
+	if s.PID, s.Last = saw.pid, saw.last; s.PID != 0 {
+		s.Status = Running
+	}
+	return now.trace(s), nil
 }
 
 // List is Engine's, for the jobs that this engine knows: see Launchd.

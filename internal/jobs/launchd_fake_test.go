@@ -21,12 +21,14 @@ type fakeLaunchd struct {
 	absent map[string]int      // domains that are not there, and print's code
 	script map[string][]answer // by verb: what comes instead, one after the other
 	calls  []string
-	next   int // pid
-	lives  int // how many bootouts have ended a running process
+	next   int  // pid
+	lives  int  // how many bootouts have ended a running process
+	counts bool // print tells how often a job was started
 }
 
 type fakeJob struct {
 	pid, last int
+	runs      int
 	drain     time.Duration // how long a bootout takes
 	until     time.Time     // is draining until then
 }
@@ -100,10 +102,12 @@ func (f *fakeLaunchd) act(verb, name string, j *fakeJob, args []string) answer {
 		return answer{}
 	case verb == "kickstart":
 		if j.pid == 0 || strings.Contains(strings.Join(args, " "), "-k") {
-			f.next++
-			j.pid = f.next
+			f.begins(j)
 		}
 		return answer{stdout: fmt.Sprintf("%d\n", j.pid)}
+	}
+	if f.counts {
+		return answer{stdout: fmt.Sprintf("NOT API = {\n\tstate = x\n\n\truns = %d\n\tpid = 1\n\tx = {\n\t\truns = 7\n\t}\n}\n", j.runs)}
 	}
 	return answer{stdout: "NOT API = {\n\t\"PID\" = 1;\n}\n"}
 }
@@ -131,9 +135,20 @@ func (f *fakeLaunchd) dies(name string, status int) {
 func (f *fakeLaunchd) starts(name string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.next++
-	f.jobs[name].pid = f.next
+	f.begins(f.jobs[name])
 	return f.next
+}
+
+func (f *fakeLaunchd) begins(j *fakeJob) {
+	f.next++
+	j.pid = f.next
+	j.runs++
+}
+
+// flashes has a life begin and end that nobody can see.
+func (f *fakeLaunchd) flashes(name string, status int) {
+	f.starts(name)
+	f.dies(name, status)
 }
 
 func (f *fakeLaunchd) alive(pid int) bool {
@@ -145,6 +160,12 @@ func (f *fakeLaunchd) alive(pid int) bool {
 		}
 	}
 	return false
+}
+
+// await is what the kernel does.
+func (f *fakeLaunchd) await(ctx context.Context, pid int) {
+	for f.alive(pid) && sleep(ctx, time.Millisecond) {
+	}
 }
 
 func (f *fakeLaunchd) count(prefix string) (n int) {
@@ -173,7 +194,7 @@ func (f *fakeLaunchd) engine(o LaunchdOptions) *Launchd {
 		o.Log = f.t.Logf
 	}
 	o.Launchctl = "/bin/launchctl"
-	return newLaunchd(o, f.run, f.alive, launchdPace())
+	return newLaunchd(o, f.run, processes{f.alive, f.await}, launchdPace())
 }
 
 // file writes a property list and answers its path.

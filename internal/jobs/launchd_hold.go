@@ -89,9 +89,11 @@ func (l *Launchd) plistOf(u *unit) string {
 	return l.o.Plist(u.target)
 }
 
-func (u *unit) awake() {
+func (u *unit) awake() { wake(u.wake) }
+
+func wake(c chan<- struct{}) {
 	select {
-	case u.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -125,17 +127,17 @@ func (l *Launchd) keep(u *unit) {
 			return
 		}
 		u.done()
-		u.doze(l.life, min(wait, maxDoze))
+		doze(l.life, u.wake, min(wait, maxDoze))
 	}
 }
 
-// doze waits for a time, or for a change of the hold.
-func (u *unit) doze(ctx context.Context, d time.Duration) {
+// doze waits for a time, or to be woken.
+func doze(ctx context.Context, wake <-chan struct{}, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-	case <-u.wake:
+	case <-wake:
 	case <-t.C:
 	}
 }
@@ -153,7 +155,7 @@ func (l *Launchd) step(u *unit) (time.Duration, error) {
 		return 0, nil
 	case now.out:
 		return left, nil
-	case l.alive(now.pid) && time.Since(now.looked) < l.o.Poll:
+	case l.proc.alive(now.pid) && time.Since(now.looked) < l.o.Poll:
 		return min(left, l.times.watch), nil
 	}
 	err := l.quarantine(l.life, u)

@@ -8,7 +8,8 @@ import (
 
 // listing is what `launchctl list LABEL` says that we use. launchctl(1) calls
 // the output of the old subcommands stable and that of the new ones no API, so
-// these two keys are all that is ever read of a text.
+// these two keys are all that is read of a text; see parseRuns for one number more,
+// which nothing depends on.
 type listing struct {
 	pid  int   // 0: not running, or not said
 	last *Exit // nil: nothing has ended badly, or not said
@@ -33,6 +34,21 @@ func parseListing(text string) (l listing) {
 		}
 	}
 	return l
+}
+
+// parseRuns reads how often a job was started since its load, from a line of
+// `launchctl print` that was seen as `	runs = N`; -1 where there is none such.
+func parseRuns(text string) int {
+	for line := range strings.Lines(text) {
+		value, ok := strings.CutPrefix(line, "\truns = ")
+		if !ok {
+			continue
+		}
+		if n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 32); err == nil && n >= 0 {
+			return int(n)
+		}
+	}
+	return -1
 }
 
 // exitOf reads a raw wait status. Zero is no answer at all: launchd says it too

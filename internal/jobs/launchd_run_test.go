@@ -129,6 +129,9 @@ func FuzzParseListing(f *testing.F) {
 	f.Add("12\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		l := parseListing(text)
+		if n := parseRuns(text); n < -1 {
+			t.Errorf("%d runs", n)
+		}
 		if l.pid < 0 || parsePID(text) < 0 {
 			t.Errorf("pid %d, %d", l.pid, parsePID(text))
 		}

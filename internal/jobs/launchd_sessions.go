@@ -178,6 +178,7 @@ func (l *Launchd) enter(ctx context.Context, s Session, spec *Spec) error {
 	if now := l.snapshot(u); now.ours || now.out || now.refused || !l.isAgent(spec) {
 		return nil
 	}
+	l.followed(ctx, u.target)
 	there, err := l.loaded(ctx, u.name)
 	if err == nil && !there {
 		err = l.load(ctx, u, spec.File)
@@ -189,6 +190,7 @@ func (l *Launchd) enter(ctx context.Context, s Session, spec *Spec) error {
 	}
 	l.set(u, func(u *unit) { u.ours, u.path, u.stop = true, spec.File, spec.ExitTimeOut })
 	l.emit(Loaded, u.target, nil)
+	l.followed(ctx, u.target)
 	return nil
 }
 

@@ -198,7 +198,7 @@ func TestLaunchdSaysWhatChanged(t *testing.T) {
 func TestLaunchdOfUser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeLaunchd(t)
-		l := newLaunchd(LaunchdOptions{UID: 501, Launchctl: "/bin/launchctl"}, f.run, f.alive, launchdPace())
+		l := newLaunchd(LaunchdOptions{UID: 501, Launchctl: "/bin/launchctl"}, f.run, processes{f.alive, f.await}, launchdPace())
 		defer l.Close()
 		want(t, l.Bootstrap(t.Context(), System, f.file("test.a", "")), nil)
 		all, err := l.Sessions(t.Context())

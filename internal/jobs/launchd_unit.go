@@ -128,15 +128,19 @@ func (l *Launchd) loaded(ctx context.Context, name string) (bool, error) {
 // is called from: root asks for a user's job as the user's login would. An empty
 // answer is one: the job may be gone, or lie where list does not look.
 func (l *Launchd) look(ctx context.Context, t Target) (listing, error) {
-	args := []string{"list", t.Label()}
-	if id := t.Session(); id != "" && l.o.UID == 0 {
-		args = append([]string{"asuser", id, l.o.Launchctl}, args...)
-	}
-	a, err := l.run(ctx, args...)
+	a, err := l.list(ctx, t)
 	if err != nil || a.code != 0 {
 		return listing{}, err
 	}
 	return parseListing(a.stdout), nil
+}
+
+func (l *Launchd) list(ctx context.Context, t Target) (answer, error) {
+	args := []string{"list", t.Label()}
+	if id := t.Session(); id != "" && l.o.UID == 0 {
+		args = append([]string{"asuser", id, l.o.Launchctl}, args...)
+	}
+	return l.run(ctx, args...)
 }
 
 // load has launchd load a plist, and waits a while for what passes: an earlier

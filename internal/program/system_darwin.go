@@ -55,6 +55,7 @@ func (p *Program) systemEngine() (jobs.Engine, error) {
 		o.Jobs = append(o.Jobs, jobs.MakeTarget(jobs.System, p.Name(label)))
 	}
 	o.Jobs = append(o.Jobs, jobs.MakeTarget(jobs.GUI, p.Name(launchd.GUIAgent)))
+	o.Follow = []jobs.Target{jobs.MakeTarget(jobs.System, p.Name(launchd.NetChild))}
 	if uid == 0 {
 		o.Sessions = Logins
 	}

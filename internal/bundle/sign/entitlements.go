@@ -24,6 +24,12 @@ type entitlements struct {
 	xml, der []byte
 }
 
+// CheckEntitlements says whether a property list can be signed as entitlements.
+func CheckEntitlements(text []byte) error {
+	_, err := parseEntitlements(text)
+	return err
+}
+
 // parseEntitlements reads a property list and writes it anew: the kernel's
 // reader of XML knows neither comments nor the other things that people's do.
 func parseEntitlements(text []byte) (entitlements, error) {

@@ -36,6 +36,9 @@ type Identity struct {
 	chain []*x509.Certificate // leaf first, root last; none: ad hoc
 }
 
+// ErrPassphrase is in the error for an identity that a passphrase did not open.
+var ErrPassphrase = errors.New("wrong passphrase")
+
 // AdHoc is nobody: what it signs is known by its hash alone.
 func AdHoc() *Identity { return &Identity{} }
 
@@ -62,23 +65,23 @@ func (id *Identity) Root() []byte {
 // kills a program whose signature holds fewer. Apple's oldest root it knows by
 // itself. Certificates that are not valid yet, or no longer, are refused when
 // something is to be signed.
-func LoadP12(path, password string) (*Identity, error) {
-	id, err := loadP12(path, password)
+func LoadP12(path, passphrase string) (*Identity, error) {
+	id, err := loadP12(path, passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("identity %s: %w", path, err)
 	}
 	return id, nil
 }
 
-func loadP12(path, password string) (*Identity, error) {
+func loadP12(path, passphrase string) (*Identity, error) {
 	data, err := readRegular(path, maxP12)
 	if err != nil {
 		return nil, err
 	}
-	key, first, others, err := pkcs12.DecodeChain(data, password)
+	key, first, others, err := pkcs12.DecodeChain(data, passphrase)
 	switch {
 	case errors.Is(err, pkcs12.ErrIncorrectPassword), errors.Is(err, pkcs12.ErrDecryption):
-		return nil, errors.New("wrong password")
+		return nil, ErrPassphrase
 	case err != nil:
 		return nil, fmt.Errorf("not a PKCS#12 file with one key and its certificates: %w", err)
 	}

@@ -16,7 +16,7 @@ func TestWrongPassword(t *testing.T) {
 		path := p12(t, enc, p.leafKey, "right", p.leaf, p.middle, p.root)
 		for _, password := range []string{"wrong", "", "Right"} {
 			_, err := LoadP12(path, password)
-			wantError(t, err, path, "wrong password")
+			wantError(t, err, path, "wrong passphrase")
 		}
 	}
 	_, err := LoadP12(put(t, filepath.Join(t.TempDir(), "x"), []byte("text"), 0o600), "")

@@ -158,7 +158,7 @@ func sealEntry(is ruling, name string, sum []byte) map[string]any {
 
 // hashIn reads a file of the bundle, which is nothing but a file.
 func hashIn(root *os.Root, path string) (old, sum []byte, err error) {
-	f, err := root.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	f, err := root.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, err
 	}

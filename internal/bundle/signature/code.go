@@ -19,6 +19,10 @@ const infoName = "Info.plist"
 // ErrUnsigned says that a program has no signature at all.
 var ErrUnsigned = errors.New("not signed")
 
+// ErrMissing is in the error for something that a program was signed together with,
+// and that is not there. Of a bundle's main program alone that is its Info.plist.
+var ErrMissing = errors.New("signed, but missing")
+
 // Code is the program for one processor, with its signature, as its file has
 // them. Read believes nothing of it: only what VerifyFile or VerifyBundle passed
 // is true.

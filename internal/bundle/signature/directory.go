@@ -197,7 +197,7 @@ func (d *directory) checkSlot(slot int, what string, data []byte) error {
 	case hash == nil:
 		return fmt.Errorf("%s: not signed", what)
 	case data == nil:
-		return fmt.Errorf("%s: signed, but missing", what)
+		return fmt.Errorf("%s: %w", what, ErrMissing)
 	case !bytes.Equal(hash, d.sum(data)):
 		return fmt.Errorf("%s: not what was signed", what)
 	}

@@ -138,10 +138,10 @@ func satisfy(codes []*Code, r *requirement.Requirement) error {
 	return nil
 }
 
-// openRegular never blocks, never follows a link at the end of name, and refuses
-// what others could change or run as somebody else.
+// openRegular never blocks, and refuses a link at the end of name (which an os.Root
+// follows, O_NOFOLLOW or not) and what others could change or run as somebody else.
 func openRegular(root *os.Root, name string) (*os.File, int64, error) {
-	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, 0, cause(err)
 	}
@@ -149,7 +149,8 @@ func openRegular(root *os.Root, name string) (*os.File, int64, error) {
 	if err == nil {
 		err = checkMode(info.Mode())
 	}
-	if err == nil && !info.Mode().IsRegular() {
+	named, nameErr := root.Lstat(name)
+	if err = errors.Join(err, nameErr); err == nil && !(info.Mode().IsRegular() && os.SameFile(info, named)) {
 		err = errors.New("not a regular file")
 	}
 	if err != nil {

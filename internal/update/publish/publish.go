@@ -169,6 +169,9 @@ func (p *Publisher) Publish(plan Plan) (Summary, error) {
 	if err := p.lint(plan, s, before, on, next); err != nil && !plan.DespiteLint {
 		return Summary{}, fmt.Errorf("%s/%s: %w", s.Channel, s.Platform, err)
 	}
+	if err := p.repo.Unlock(); err != nil { // before anything is stored
+		return Summary{}, err
+	}
 	release := update.Release{
 		Version: seal.Version, Security: plan.Security,
 		Rollout: p.rollout(plan.Share, plan.Ramp),

@@ -64,6 +64,18 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// Rule: without the keys nothing is stored.
+func TestKeysBeforeBlobs(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.repo.locked = errors.New("wrong passphrase")
+	if _, err := b.publish(usual("1.0.0").make(t), nil); !errors.Is(err, b.repo.locked) || len(b.blobs()) > 0 {
+		t.Errorf("%v; stored %q", err, b.blobs())
+	}
+	b.repo.locked = nil
+	b.mustPublish(usual("1.0.0").make(t), nil)
+}
+
 // Rule: what lint refuses as the successor of the present release is neither
 // stored nor signed, unless somebody insists; each finding is told either way.
 func TestPublishLints(t *testing.T) {

@@ -37,6 +37,9 @@ type Pass func(role, path string) ([]byte, error)
 // errLocked is a key whose passphrase nobody told.
 var errLocked = errors.New("no passphrase was given")
 
+// ErrPassphrase is in the error for a key that a passphrase did not open.
+var ErrPassphrase = errors.New("wrong passphrase")
+
 // A keyFile is one key, at DIR/ROLE.key or, for those made later, at
 // DIR/ROLE.VERSION.key with the version of the root that brings it. The one in
 // use is the one that the root in force names.
@@ -145,11 +148,11 @@ func (f keyFile) unlock(path, role string, pass Pass) (ed25519.PrivateKey, error
 		if err == nil && len(secret) == 0 {
 			err = errLocked
 		}
-		if err == nil {
-			seed, err = encrypted.Decrypt(f.Encrypted, secret)
-		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if seed, err = encrypted.Decrypt(f.Encrypted, secret); err != nil {
+			return nil, fmt.Errorf("%w for %s: %w", ErrPassphrase, path, err)
 		}
 	}
 	if len(seed) != ed25519.SeedSize {

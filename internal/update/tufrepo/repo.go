@@ -124,9 +124,12 @@ func (m *mint) onDisk(dir string) {
 // Targets answers what is published now.
 func (r *Repo) Targets() map[string]pipe.Target { return r.mint.list() }
 
-// Unlock gets the keys that Publish needs: the targets' and the online key. What
-// goes wrong with a passphrase goes wrong here.
+// Unlock gets the keys that Publish needs, the targets' and the online key, unless
+// it has them. What goes wrong with a passphrase goes wrong here.
 func (r *Repo) Unlock() error {
+	if r.mint.targetsKeys != nil && r.mint.onlineKeys != nil {
+		return nil
+	}
 	targets, err := r.key(targetsKey, r.keys.Targets, metadata.TARGETS)
 	if err != nil {
 		return err
@@ -142,10 +145,8 @@ func (r *Repo) Unlock() error {
 // Publish adds or replaces targets and removes others, and signs everything
 // below root anew; with nothing to change it renews the dates.
 func (r *Repo) Publish(set map[string]NewTarget, remove []string, now time.Time) error {
-	if r.mint.targetsKeys == nil || r.mint.onlineKeys == nil {
-		if err := r.Unlock(); err != nil {
-			return err
-		}
+	if err := r.Unlock(); err != nil {
+		return err
 	}
 	return r.mint.publish(set, remove, now)
 }

@@ -214,6 +214,33 @@ func TestPublishLooksAtWhatIsThere(t *testing.T) {
 	}
 }
 
+// Rule: a wrong passphrase is called that, with the key's file, and signs nothing; the
+// right one is asked for once.
+func TestUnlock(t *testing.T) {
+	p := founded(t)
+	p.lock(p.d.Targets, targetsKey)
+	wrong, err := OpenRepo(p.dir, p.d, func(string, string) ([]byte, error) { return []byte("sesame"), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, unlock := range []func() error{wrong.Unlock, func() error { return wrong.Publish(nil, nil, day0) }} {
+		if err := unlock(); !errors.Is(err, ErrPassphrase) || !strings.Contains(err.Error(), "wrong passphrase for "+filepath.Join(p.d.Targets, "targets.key")) {
+			t.Error(err)
+		}
+	}
+	if v := p.open().mint.targets.Signed.Version; v != 1 {
+		t.Errorf("version %d was signed", v)
+	}
+	p.asked = nil
+	r := p.open()
+	if err := errors.Join(r.Unlock(), r.Unlock(), r.Publish(nil, nil, day0)); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(p.asked, []string{targetsKey}) {
+		t.Errorf("asked for %q", p.asked)
+	}
+}
+
 // Rule: names that would leave the repository, or that a server would read
 // otherwise, and custom JSON that cannot be signed, are refused before anything
 // is written.

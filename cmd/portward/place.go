@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"portward/internal/bundle"
+)
+
+// checkBundle says why what a person calls a bundle is none, where that can be seen
+// at once. Of what is not there at all the verb itself speaks.
+func checkBundle(path string) error {
+	if err := checkPlace(path); err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil || !info.IsDir() {
+		return nil
+	}
+	if err := checkSeal(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return fmt.Errorf("%s is no bundle: there is no seal.json in it\nhint: BUNDLE is a directory that portward pack made, with %s and seal.json in it", path, bundle.App)
+}
+
+// checkPlace refuses the app in a bundle, and what is inside: a bundle may have the
+// app's name, but then its seal lies in it.
+func checkPlace(path string) error {
+	if _, err := os.Lstat(bundle.Layout(path).Seal()); err == nil {
+		return nil
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	i := strings.LastIndex(abs+"/", "/"+bundle.App+"/")
+	if i < 0 {
+		return nil
+	}
+	what := "inside the app"
+	if filepath.Base(abs) == bundle.App {
+		what = "the app"
+	}
+	return fmt.Errorf("%s is %s, not the bundle\nhint: BUNDLE is the directory that holds %s and seal.json: %s", path, what, bundle.App, abs[:max(i, 1)])
+}
+
+// checkSeal tells a seal that is none from one that cannot be read.
+func checkSeal(dir string) error {
+	_, err := bundle.ReadSeal(dir)
+	if _, ok := errors.AsType[*fs.PathError](err); ok || err == nil {
+		return err
+	}
+	return fmt.Errorf("%s: its seal.json is damaged, or of a format that this portward does not know: %w\nhint: get the bundle again from where it came, or make it again: portward pack --help", dir, errors.Unwrap(err))
+}
