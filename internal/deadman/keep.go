@@ -7,7 +7,7 @@ import (
 )
 
 // Keep lets the kernel watch a loop of this process until ctx ends: every
-// quarter of the limit ask puts a question through the loop's own queue, and
+// half of the limit ask puts a question through the loop's own queue, and
 // only its answer beats. It answers ask's error, which is the end of the watch;
 // where there are no kernel timers it answers nil at once.
 func Keep(ctx context.Context, limit, grace time.Duration, ask func(context.Context) error) error {
@@ -19,7 +19,7 @@ func Keep(ctx context.Context, limit, grace time.Duration, ask func(context.Cont
 		return err
 	}
 	defer t.Disarm()
-	tick := time.NewTicker(limit / 4)
+	tick := time.NewTicker(limit / 2)
 	defer tick.Stop()
 	for {
 		select {
