@@ -15,26 +15,29 @@ import (
 	"portward/launchd"
 )
 
-// An agent is one login's.
+// An agent shows one screen of a login. The process has one, and one more for each
+// further screen of an X display.
 type agent struct {
 	p         *program.Program
 	bundle    program.Identifier
 	log       func(format string, args ...any)
 	transport xpcpeer.Transport
+	screen    int               // its number; others than 0 have neither counters nor lease
 	counters  *counters.Page    // nil where nobody reads them
 	door      *xpcpeer.Listener // nil: nobody can call this agent
 	loop      *loop
 	lease     time.Time     // until when it asks not to be disturbed
-	frames    atomic.Uint64 // released ever by this process
+	frames    atomic.Uint64 // released ever by this agent
 
 	sawX11 bool // of stream alone: auto has chosen
+	beside beside
 
 	linking sync.Mutex
 	linked  bool // netchild has the swap chain
 
 	mu      sync.Mutex
-	source  capture.Source // what is captured now, nil between two
-	display error          // why there is none, nil while there is one
+	source  capture.Picture // what is captured now, nil between two
+	display error           // why there is none, nil while there is one
 }
 
 // mayCall is the policy of the agent's endpoint: the user's own programs of

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"portward/internal/surface"
 	"portward/internal/wire"
 	"portward/internal/xpcpeer"
 	"portward/launchd"
@@ -67,9 +66,9 @@ func (l *link) hello(ctx context.Context, down context.CancelCauseFunc) error {
 	return l.lease(ctx)
 }
 
-// attach hands over the chain: the one time its handles cross.
-func (l *link) attach(ctx context.Context, chain *surface.Chain) error {
-	frames, err := chain.Connect()
+// attach hands over the surfaces that there are.
+func (l *link) attach(ctx context.Context, s surfaces) error {
+	frames, err := s.Connect()
 	if err != nil {
 		return err
 	}
@@ -81,13 +80,23 @@ func (l *link) attach(ctx context.Context, chain *surface.Chain) error {
 		}
 		defer endpoint.Close()
 	}
-	g := chain.Geometry()
+	g := s.Geometry()
+	return l.ok(ctx, wire.Attach{
+		Chain: l.a.chain(), Width: uint64(g.Width), Height: uint64(g.Height), Stride: uint64(g.Stride), Format: uint64(g.Format),
+		Surfaces: s.Surfaces(), Frames: wire.FD(frames), Agent: endpoint,
+	}.Dict())
+}
+
+// add hands over one surface more, which it borrows.
+func (l *link) add(ctx context.Context, h wire.Handle) error {
+	return l.ok(ctx, wire.Add{Chain: l.a.chain(), Surface: h}.Dict())
+}
+
+// ok calls netchild for an OK.
+func (l *link) ok(ctx context.Context, m wire.Dict) error {
 	ctx, cancel := context.WithTimeout(ctx, helloWithin)
 	defer cancel()
-	d, err := l.conn.Call(ctx, wire.Attach{
-		Chain: 1, Width: uint64(g.Width), Height: uint64(g.Height), Stride: uint64(g.Stride), Format: uint64(g.Format),
-		Surfaces: chain.Surfaces(), Frames: wire.FD(frames), Agent: endpoint,
-	}.Dict())
+	d, err := l.conn.Call(ctx, m)
 	if err != nil {
 		return err
 	}

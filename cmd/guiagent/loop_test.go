@@ -107,7 +107,7 @@ func TestBarred(t *testing.T) {
 			defer cancel()
 			ended := make(chan int)
 			go func() {
-				code, err := a.stream(ctx, func(context.Context) (capture.Source, error) {
+				code, err := a.stream(ctx, func(context.Context) (capture.Picture, error) {
 					opened++
 					return nil, fmt.Errorf("screen: %w: allow it", capture.ErrPermission)
 				})
@@ -140,7 +140,7 @@ func TestDisplayComesBack(t *testing.T) {
 		a.displays(capture.ErrPermission)
 		ctx, cancel := context.WithCancel(t.Context())
 		opened := 0
-		code, err := a.stream(ctx, func(context.Context) (capture.Source, error) {
+		code, err := a.stream(ctx, func(context.Context) (capture.Picture, error) {
 			if opened++; opened == 5 {
 				cancel()
 			}

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"portward/internal/bundle"
+	"portward/internal/capture"
 	"portward/internal/counters"
 	"portward/internal/deadman"
 	"portward/internal/fault"
@@ -94,6 +95,24 @@ func run() (int, error) {
 
 // serve runs until ctx ends.
 func (a *agent) serve(ctx context.Context) (int, error) {
+	loop := newLoop()
+	timer, err := deadman.Arm(selfLimit, selfGrace, nil)
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return program.ExitInternal, err
+	}
+	go fault.Watch(a.p.Files[fault.Name], func(f fault.Fault) {
+		a.log("told to fail: %v", f)
+		fault.Actor{Loop: loop.do}.Do(f)
+	})
+	go loop.run(ctx, selfLimit/4, timer)
+	a.loop = loop
+	defer a.beside.wait()
+	return a.receive(ctx, a.openSource)
+}
+
+// receive streams what open answers, and answers whoever holds the agent's endpoint
+// meanwhile.
+func (a *agent) receive(ctx context.Context, open func(context.Context) (capture.Picture, error)) (int, error) {
 	door, err := xpcpeer.Anonymous(a.transport, xpcpeer.Config{
 		Policy:      a.mayCall,
 		Requirement: a.p.Requirement(launchd.NetChild, launchd.GUIAgent),
@@ -107,16 +126,5 @@ func (a *agent) serve(ctx context.Context) (int, error) {
 	}
 	defer door.Close()
 	a.door = door
-	loop := newLoop()
-	timer, err := deadman.Arm(selfLimit, selfGrace, nil)
-	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return program.ExitInternal, err
-	}
-	go fault.Watch(a.p.Files[fault.Name], func(f fault.Fault) {
-		a.log("told to fail: %v", f)
-		fault.Actor{Loop: loop.do}.Do(f)
-	})
-	go loop.run(ctx, selfLimit/4, timer)
-	a.loop = loop
-	return a.stream(ctx, a.openSource)
+	return a.stream(ctx, open)
 }

@@ -10,7 +10,6 @@ import (
 
 	"portward/internal/capture"
 	"portward/internal/program"
-	"portward/internal/surface"
 	"portward/internal/wire"
 )
 
@@ -52,22 +51,18 @@ func (a *agent) probeUntil(ctx context.Context, released func()) error {
 		return err
 	}
 	defer src.Close()
-	chain, err := surface.NewChain(src.Geometry())
+	a.loop = newLoop()
+	go a.loop.run(ctx, time.Second, nil)
+	d, err := newDisplay(src, a.loop, func(uint32) { released() })
 	if err != nil {
 		return err
 	}
-	defer chain.Close()
-	chain.OnRelease = func(uint32) { released() }
-	if err := src.Bind(chain.Buffers()); err != nil {
-		return err
-	}
-	a.loop = newLoop()
-	go a.loop.run(ctx, time.Second, nil)
+	defer d.surfaces.Close()
 	link := &link{a: a}
 	defer link.close()
 	patience := newPatience()
 	for last := error(nil); ; {
-		err := a.showOnce(ctx, src, chain, link)
+		err := a.showOnce(ctx, d, link)
 		if ctx.Err() == nil || last == nil {
 			last = err // not what the end of ctx made of it
 		}

@@ -28,13 +28,18 @@ import (
 // say, takes their surfaces and gives every frame back.
 type service struct {
 	t      *testing.T
-	refuse error // what hellos get instead of a welcome
-	once   bool  // welcomes after it refused one
+	refuse error               // what hellos get instead of a welcome
+	once   bool                // welcomes after it refused one
+	shown  func(surface.Frame) // if set, called for each frame
 
 	mu       sync.Mutex
 	hellos   []wire.Hello
 	leases   []wire.Lease
 	attaches int
+	carried  []int // surfaces of each attach
+	adds     int
+	sink     *surface.Sink
+	conn     *xpcpeer.Conn
 	frames   sync.WaitGroup
 }
 
@@ -45,7 +50,7 @@ func (s *service) open(a *agent) {
 	l, err := xpcpeer.Listen(a.transport, launchd.NetChildService, xpcpeer.Config{
 		Policy: func(*xpcpeer.Evidence) error { return nil },
 		Accept: func(*xpcpeer.Conn) (xpcpeer.Events, error) {
-			return xpcpeer.Events{Message: func(_ *xpcpeer.Conn, m *xpcpeer.Message) { s.message(ctx, m) }}, nil
+			return xpcpeer.Events{Message: func(c *xpcpeer.Conn, m *xpcpeer.Message) { s.message(ctx, c, m) }}, nil
 		},
 	})
 	if err != nil {
@@ -54,7 +59,7 @@ func (s *service) open(a *agent) {
 	s.t.Cleanup(func() { cancel(); l.Close(); s.frames.Wait() })
 }
 
-func (s *service) message(ctx context.Context, m *xpcpeer.Message) {
+func (s *service) message(ctx context.Context, c *xpcpeer.Conn, m *xpcpeer.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch kind, _ := wire.KindOf(m.Dict()); kind {
@@ -85,6 +90,7 @@ func (s *service) message(ctx context.Context, m *xpcpeer.Message) {
 			return
 		}
 		s.attaches++
+		s.carried, s.sink, s.conn = append(s.carried, len(at.Surfaces)), sink, c
 		s.frames.Go(func() {
 			defer sink.Close()
 			for {
@@ -92,9 +98,22 @@ func (s *service) message(ctx context.Context, m *xpcpeer.Message) {
 				if err != nil {
 					return
 				}
+				if s.shown != nil {
+					s.shown(f)
+				}
 				f.Release()
 			}
 		})
+		m.Reply(wire.OK{}.Dict())
+	case wire.KindAdd:
+		x, err := wire.ParseAdd(m.Dict())
+		if err == nil {
+			err = s.sink.Add(x.Surface)
+		}
+		if err != nil {
+			s.t.Error(err)
+		}
+		s.adds++
 		m.Reply(wire.OK{}.Dict())
 	case wire.KindLease:
 		x, err := wire.ParseLease(m.Dict(), time.Now())
@@ -111,6 +130,14 @@ func (s *service) seen() (hellos []wire.Hello, leases []wire.Lease, attaches int
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.hellos), slices.Clone(s.leases), s.attaches
+}
+
+// drop is what the death of a netchild looks like.
+func (s *service) drop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sink.Close()
+	s.conn.Close()
 }
 
 func newAgent(t *testing.T) *agent {
@@ -136,11 +163,18 @@ func showing(t *testing.T, a *agent) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	stop, _ = showingOf(t, a, src)
+	return stop
+}
+
+// showingOf runs show with that picture; ended has why it ended.
+func showingOf(t *testing.T, a *agent, p capture.Picture) (stop func(), ended <-chan error) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
+	done, why := make(chan struct{}), make(chan error, 1)
 	go a.loop.run(ctx, time.Second, nil)
-	go func() { defer close(done); a.show(ctx, src); src.Close() }()
-	return func() { cancel(); <-done }
+	go func() { defer close(done); why <- a.show(ctx, p); p.Close() }()
+	return func() { cancel(); <-done }, why
 }
 
 // A forbidden source is a test card that a person forbids after some frames.

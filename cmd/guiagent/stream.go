@@ -42,7 +42,7 @@ func newPatience() *backoff.ExponentialBackOff {
 
 // stream shows the displays that open answers to netchild until ctx ends,
 // whatever dies meanwhile: the display, its geometry, or netchild.
-func (a *agent) stream(ctx context.Context, open func(context.Context) (capture.Source, error)) (int, error) {
+func (a *agent) stream(ctx context.Context, open func(context.Context) (capture.Picture, error)) (int, error) {
 	patience := newPatience()
 	for ctx.Err() == nil {
 		src, err := open(ctx)
@@ -56,7 +56,7 @@ func (a *agent) stream(ctx context.Context, open func(context.Context) (capture.
 		switch {
 		case ctx.Err() != nil:
 			return program.ExitOK, nil
-		case errors.Is(err, errRelaunch):
+		case errors.Is(err, errRelaunch), errors.Is(err, errNoScreen):
 			return program.ExitAgain, err
 		case errors.Is(err, capture.ErrGeometry):
 			continue
@@ -97,7 +97,7 @@ func pause(ctx context.Context, d time.Duration) {
 // x11, screen (the main display, of a Mac) or, by default, auto. That is X11 where
 // DISPLAY answers, and then stays X11: a display that goes away is waited for;
 // elsewhere the screen; and the test card on systems that have no such thing.
-func (a *agent) openSource(ctx context.Context) (capture.Source, error) {
+func (a *agent) openSource(ctx context.Context) (capture.Picture, error) {
 	display := os.Getenv("DISPLAY")
 	kind := os.Getenv("PORTWARD_SOURCE")
 	if a.sawX11 {
@@ -105,15 +105,15 @@ func (a *agent) openSource(ctx context.Context) (capture.Source, error) {
 	}
 	switch kind {
 	case "x11":
-		return capture.OpenX11(ctx, display)
+		return a.openX11(ctx, display)
 	case "", "auto":
 		if display != "" && capture.Answers(display) {
 			a.sawX11 = true
-			return capture.OpenX11(ctx, display)
+			return a.openX11(ctx, display)
 		}
-		src, err := capture.OpenMainDisplay(ctx)
+		screen, err := capture.OpenMainDisplay(ctx)
 		if !errors.Is(err, errors.ErrUnsupported) {
-			return src, err
+			return screen, err
 		}
 		fallthrough
 	case "testcard", "static":
@@ -125,17 +125,13 @@ func (a *agent) openSource(ctx context.Context) (capture.Source, error) {
 	}
 }
 
-// show streams src until the source ends or netchild asks for a newer agent.
-func (a *agent) show(ctx context.Context, src capture.Source) error {
-	chain, err := surface.NewChain(src.Geometry())
+// show streams src until that ends or netchild asks for a newer agent.
+func (a *agent) show(ctx context.Context, src capture.Picture) error {
+	d, err := newDisplay(src, a.loop, a.released)
 	if err != nil {
 		return err
 	}
-	defer chain.Close()
-	chain.OnRelease = a.released
-	if err := src.Bind(chain.Buffers()); err != nil {
-		return err
-	}
+	defer d.surfaces.Close()
 	a.mu.Lock()
 	a.source = src
 	a.mu.Unlock()
@@ -149,10 +145,10 @@ func (a *agent) show(ctx context.Context, src capture.Source) error {
 	patience := newPatience()
 	for ctx.Err() == nil {
 		before := a.frames.Load()
-		err := a.showOnce(ctx, src, chain, link)
+		err := a.showOnce(ctx, d, link)
 		a.broken()
 		switch {
-		case errors.Is(err, errRelaunch), errors.Is(err, capture.ErrGone), errors.Is(err, capture.ErrGeometry), errors.Is(err, capture.ErrPermission):
+		case isOver(err):
 			return err
 		case errors.Is(err, errIdle):
 			a.log("netchild is idle; waiting until it is up again")
@@ -175,6 +171,16 @@ func (a *agent) show(ctx context.Context, src capture.Source) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// isOver says whether err ends a display: it takes another one, or another agent.
+func isOver(err error) bool {
+	for _, end := range []error{errRelaunch, capture.ErrGone, capture.ErrGeometry, capture.ErrPermission, surface.ErrFull} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // payload says what the supervisor's status knows about a missing netchild.
@@ -209,27 +215,27 @@ func (a *agent) awaitUp(ctx context.Context, life uint64) {
 
 // showOnce streams over one connection: hello, attach, frames until something
 // breaks. The answer says what.
-func (a *agent) showOnce(ctx context.Context, src capture.Source, chain *surface.Chain, link *link) error {
+func (a *agent) showOnce(ctx context.Context, d *display, link *link) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if err := link.hello(ctx, cancel); err != nil {
 		return err
 	}
-	if err := link.attach(ctx, chain); err != nil {
+	if err := link.attach(ctx, d.surfaces); err != nil {
 		return err
 	}
 	a.joined()
-	src.Invalidate()
+	d.Invalidate()
 	go func() {
 		select {
-		case <-chain.Lost():
+		case <-d.surfaces.Lost():
 			pause(ctx, lostWithin)
 			cancel(surface.ErrLost)
 		case <-ctx.Done():
 		}
 	}()
 	for {
-		if err := a.frame(ctx, src, chain); err != nil {
+		if err := d.next(ctx, link); err != nil {
 			if errors.Is(err, surface.ErrLost) {
 				<-ctx.Done()
 			}
@@ -239,31 +245,4 @@ func (a *agent) showOnce(ctx context.Context, src capture.Source, chain *surface
 			return err
 		}
 	}
-}
-
-// frame sends one, when there is something new and a slot for it.
-func (a *agent) frame(ctx context.Context, src capture.Source, chain *surface.Chain) error {
-	if err := src.Wait(ctx); err != nil {
-		return err
-	}
-	b, err := chain.Acquire(ctx)
-	if err != nil {
-		return err
-	}
-	var ferr error
-	err = a.loop.try(ctx, func() {
-		dirty, err := src.Fill(b.Slot)
-		switch {
-		case err != nil:
-			ferr = errors.Join(err, chain.Return(b))
-		case dirty.Empty():
-			ferr = chain.Return(b)
-		default:
-			ferr = chain.Submit(b, dirty)
-		}
-	})
-	if err != nil {
-		return errors.Join(err, chain.Return(b)) // else the slot would be lost for ever
-	}
-	return ferr
 }

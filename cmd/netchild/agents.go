@@ -8,14 +8,15 @@ import (
 	"sync"
 	"time"
 
+	"portward/internal/hub"
 	"portward/internal/surface"
 	"portward/internal/wire"
 	"portward/internal/xpcpeer"
 	"portward/launchd"
 )
 
-// What one agent may hold.
-var agentLimits = surface.Limits{Chains: 2, Bytes: 512 << 20}
+// What one agent may hold: a display of 8K in all the surfaces of a chain.
+var agentLimits = surface.Limits{Chains: 2, Bytes: 1100 << 20}
 
 // maxAgents is how many agents there are at once, half of them of one user.
 const maxAgents = 64
@@ -41,11 +42,17 @@ type agent struct {
 	calling sync.Mutex // held over a call to the agent
 
 	mu       sync.Mutex
-	session  string            // written by the handler, read by others under the lock
-	chains   map[uint64]func() // chain -> end it
-	reverse  *xpcpeer.Conn     // to the endpoint that the agent sent
-	endpoint wire.Handle       // that endpoint, for relaying
+	session  string // written by the handler, read by others under the lock
+	chains   map[uint64]attached
+	reverse  *xpcpeer.Conn // to the endpoint that the agent sent
+	endpoint wire.Handle   // that endpoint, for relaying
 	stop     context.CancelFunc
+}
+
+// An attached chain.
+type attached struct {
+	sink  *surface.Sink
+	leave func() // ends it
 }
 
 func (n *netchild) otherUser(ev *xpcpeer.Evidence) bool { return int(ev.UID) != os.Geteuid() }
@@ -59,7 +66,7 @@ func (n *netchild) openDoor() (*xpcpeer.Listener, error) {
 		Log:         n.log,
 		Accept: func(c *xpcpeer.Conn) (xpcpeer.Events, error) {
 			uid := c.Evidence().UID
-			a := &agent{n: n, conn: c, uid: uid, account: surface.NewAccount(agentLimits), phase: wire.PhaseFresh, role: wire.RoleAgent, chains: map[uint64]func(){}}
+			a := &agent{n: n, conn: c, uid: uid, account: surface.NewAccount(agentLimits), phase: wire.PhaseFresh, role: wire.RoleAgent, chains: map[uint64]attached{}}
 			if err := n.admit(c, a); err != nil {
 				return xpcpeer.Events{}, err
 			}
@@ -137,6 +144,8 @@ func (a *agent) act(kind wire.Kind, d wire.Dict) (wire.Dict, error) {
 		return a.hello(d)
 	case wire.KindAttach:
 		return a.attach(d)
+	case wire.KindAdd:
+		return a.add(d)
 	case wire.KindDetach:
 		x, err := wire.ParseDetach(d)
 		if err == nil {
@@ -210,26 +219,45 @@ func (a *agent) attach(d wire.Dict) (wire.Dict, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	leave, err := a.n.hub.Attach(ctx, a.session, sink, a.refresh)
+	leave, err := a.n.hub.Attach(ctx, hub.StreamID(a.session, int(at.Chain)-1), sink, a.refresh)
 	if err != nil {
 		sink.Close()
 		return nil, err
 	}
 	a.mu.Lock()
-	a.chains[at.Chain] = leave
+	a.chains[at.Chain] = attached{sink, leave}
 	a.mu.Unlock()
 	a.phase = wire.PhaseAttached
-	a.n.log("session %s attached %dx%d", a.session, g.Width, g.Height)
+	a.n.log("session %s attached screen %d, %dx%d", a.session, at.Chain, g.Width, g.Height)
+	return wire.OK{}.Dict(), nil
+}
+
+// add gives a chain one surface more.
+func (a *agent) add(d wire.Dict) (wire.Dict, error) {
+	x, err := wire.ParseAdd(d)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	chain, ok := a.chains[x.Chain]
+	a.mu.Unlock()
+	if !ok {
+		x.Surface.Close()
+		return nil, wire.Refusal{Code: wire.CodeUnknown, Text: fmt.Sprintf("no chain %d", x.Chain)}
+	}
+	if err := chain.sink.Add(x.Surface); err != nil {
+		return nil, err
+	}
 	return wire.OK{}.Dict(), nil
 }
 
 func (a *agent) detach(chain uint64) {
 	a.mu.Lock()
-	leave := a.chains[chain]
+	c, ok := a.chains[chain]
 	delete(a.chains, chain)
 	a.mu.Unlock()
-	if leave != nil {
-		leave()
+	if ok {
+		c.leave()
 	}
 }
 
@@ -240,11 +268,11 @@ func (a *agent) gone(c *xpcpeer.Conn, err error) {
 	a.n.mu.Unlock()
 	a.n.leases.set(a, time.Time{})
 	a.mu.Lock()
-	leaves := a.chains
-	a.chains = map[uint64]func(){}
+	chains := a.chains
+	a.chains = map[uint64]attached{}
 	a.mu.Unlock()
-	for _, leave := range leaves {
-		leave()
+	for _, c := range chains {
+		c.leave()
 	}
 	a.part()
 }

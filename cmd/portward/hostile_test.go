@@ -109,7 +109,7 @@ func lies() map[string]lie {
 		"more bytes than it gets": {hoard, wire.CodeLimit, false},
 
 		// Memory.
-		"two surfaces":          {set(func(at *wire.Attach) { at.Surfaces = at.Surfaces[:2] }), malformed, true},
+		"nine surfaces":         {set(func(at *wire.Attach) { at.Surfaces = slices.Repeat(at.Surfaces, 3) }), malformed, true},
 		"four surfaces":         {set(func(at *wire.Attach) { at.Surfaces = append(at.Surfaces, at.Surfaces[0]) }), malformed, true},
 		"no surfaces":           {set(func(at *wire.Attach) { at.Surfaces = nil }), malformed, true},
 		"one memory thrice":     {set(func(at *wire.Attach) { at.Surfaces[1], at.Surfaces[2] = at.Surfaces[0], at.Surfaces[0] }), malformed, true},
@@ -211,9 +211,9 @@ func hoard(l *liar) (confession, error) {
 	if err := l.greet(wire.ClaimAgent); err != nil {
 		return confession{}, err
 	}
-	// 3 * 192 MiB is more than 512 MiB. The memory is sparse.
+	// 3 * 384 MiB is more than 1100 MiB. The memory is sparse.
 	large := smallest
-	large.Width, large.Height, large.Stride = 16384, 3072, 65536
+	large.Width, large.Height, large.Stride = 16384, 6144, 65536
 	at, _, err := offer(large)
 	if err != nil {
 		return confession{}, err
@@ -260,7 +260,7 @@ func thousand(l *liar) (confession, error) {
 		if err != nil {
 			return confession{}, err
 		}
-		at.Chain = i
+		at.Chain = i%wire.MaxChains + 1
 		if c, err := l.say(at.Dict(), false); err != nil || c.Ended {
 			if i < 2 {
 				err = fmt.Errorf("chain %d: %w", i, err)

@@ -14,14 +14,15 @@ type display struct {
 	socket string // path of its Unix socket; the abstract one has the same name
 	number string // as Xauthority spells it; empty if the path does not tell
 	screen int
+	dotted bool // the name has the screen
 }
 
 const socketPrefix = "/tmp/.X11-unix/X"
 
 // parseDisplay reads a display's name (X(7), DISPLAY NAMES) as far as it names
 // a Unix socket of this machine: ":1", ":1.0", "unix:1", or the path of the
-// socket itself. A display elsewhere is refused: its server cannot map our
-// memory.
+// socket itself, with the screen's number behind a dot or without. A display
+// elsewhere is refused: its server cannot map our memory.
 func parseDisplay(name string) (display, error) {
 	if strings.HasPrefix(name, "/") {
 		return parseSocketPath(name)
@@ -42,18 +43,26 @@ func parseDisplay(name string) (display, error) {
 	if !dotted {
 		return d, nil
 	}
+	d.dotted = true
 	if d.screen, err = parseNumber(screen); err != nil {
 		return display{}, fmt.Errorf("display %q: screen %w", name, err)
 	}
 	return d, nil
 }
 
+// parseSocketPath takes a number behind a dot for the screen's: a socket whose
+// own name ends so is named with its screen.
 func parseSocketPath(name string) (display, error) {
 	if strings.ContainsRune(name, 0) || strings.HasSuffix(name, "/") {
 		return display{}, fmt.Errorf("display %q: not the path of a socket", name)
 	}
 	d := display{socket: name}
-	if digits, ok := strings.CutPrefix(filepath.Base(name), "X"); ok {
+	if dot := strings.LastIndexByte(name, '.'); dot > strings.LastIndexByte(name, '/')+1 {
+		if n, err := parseNumber(name[dot+1:]); err == nil {
+			d.socket, d.screen, d.dotted = name[:dot], n, true
+		}
+	}
+	if digits, ok := strings.CutPrefix(filepath.Base(d.socket), "X"); ok {
 		if n, err := parseNumber(digits); err == nil {
 			d.number = strconv.Itoa(n)
 		}

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
@@ -177,6 +178,68 @@ func TestLinkPassesDescriptor(t *testing.T) {
 	if n, err := l.Write(attach); err == nil {
 		t.Errorf("sent %d bytes and no descriptor", n)
 	}
+}
+
+// message is one of the server's with so much behind its head.
+func message(kind byte, words int) []byte {
+	b := make([]byte, headSize+4*words)
+	for i := range b {
+		b[i] = byte(i)
+	}
+	b[0] = kind
+	binary.LittleEndian.PutUint32(b[4:], uint32(words))
+	return b
+}
+
+// Rule: all that a server says is read as it came but for generic events, of
+// which their first 32 bytes are left, sent by SendEvent or not.
+func TestLinkCutsEvents(t *testing.T) {
+	const failure, damaged = 0, 91
+	var sent, want []byte
+	for _, m := range []struct {
+		kind        byte
+		words, left int
+	}{
+		{damaged, 0, 0}, {genericEvent, 9, 0}, {reply, 5, 5}, {genericEvent | 0x80, 3000, 0}, {genericEvent, 0, 0},
+		{failure, 0, 0}, {reply, 2000, 2000}, {genericEvent, 1, 0}, {genericEvent, 2, 0}, {reply, 0, 0},
+	} {
+		b := message(m.kind, m.words)
+		sent, want = append(sent, b...), append(want, b[:headSize+4*m.left]...)
+	}
+	for _, chunk := range []int{1, 7, 32, 4096, 1 << 20} {
+		l := &link{hello: []byte("hello"), in: bufio.NewReaderSize(bytes.NewReader(sent), 64)}
+		var got []byte
+		buf := make([]byte, chunk)
+		for {
+			n, err := l.Read(buf)
+			got = append(got, buf[:n]...)
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(got, append([]byte("hello"), want...)) {
+			t.Errorf("%d at a time: %d bytes, want %d", chunk, len(got), 5+len(want))
+		}
+	}
+}
+
+// Rule: whatever a server says, reading ends when it does, and gives whole heads
+// of messages in whole and nothing that was not said.
+func FuzzLinkRead(f *testing.F) {
+	f.Add(append(message(genericEvent, 3), message(reply, 1)...))
+	endless := message(genericEvent, 2)
+	binary.LittleEndian.PutUint32(endless[4:], 1<<32-1)
+	f.Add(endless)
+	f.Fuzz(func(t *testing.T, said []byte) {
+		l := &link{in: bufio.NewReader(bytes.NewReader(said))}
+		got, err := io.ReadAll(l)
+		if err != nil || len(got) > len(said) || len(said) < headSize && len(got) > 0 {
+			t.Errorf("%d bytes of %d: %v", len(got), len(said), err)
+		}
+	})
 }
 
 func ExampleAnswers() {

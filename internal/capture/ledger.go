@@ -19,7 +19,7 @@ type ledger struct {
 	mu    sync.Mutex
 	stale []surface.Region // by slot: damage since it was filled
 	fresh surface.Region   // damage since any slot was filled
-	err   error          // why the source ended; the first reason stays
+	err   error            // why the source ended; the first reason stays
 }
 
 // newLedger answers a ledger without slots in which everything is fresh.

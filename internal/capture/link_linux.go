@@ -1,6 +1,8 @@
 package capture
 
 import (
+	"bufio"
+	"encoding/binary"
 	"io"
 	"log"
 	"net"
@@ -17,21 +19,63 @@ import (
 // belongs to MIT-SHM's AttachFd: xgb v1.1.1 sends the request alone. Closing it
 // ends all of xgb's goroutines, whatever they wait for; xgb's own Close waits
 // for an answer of the server.
+//
+// Generic events are longer than the 32 bytes that xgb v1.1.1 takes each event
+// for; it would read the rest as messages. They are cut to their first 32.
 type link struct {
 	*net.UnixConn
-	hello   []byte // what xgb has not read of it yet
-	greeted bool   // xgb has sent its hello
+	in      *bufio.Reader // of the connection
+	hello   []byte        // what xgb has not read of it yet
+	rest    int           // what it has not read of the message that it reads
+	excess  int           // what it must not read behind that
+	greeted bool          // xgb has sent its hello
 	shm     atomic.Uint32
 	passing atomic.Pointer[os.File] // goes with the next AttachFd
 }
 
 func (l *link) Read(b []byte) (int, error) {
-	if len(l.hello) == 0 {
-		return l.UnixConn.Read(b)
+	if len(l.hello) > 0 {
+		n := copy(b, l.hello)
+		l.hello = l.hello[n:]
+		return n, nil
 	}
-	n := copy(b, l.hello)
-	l.hello = l.hello[n:]
-	return n, nil
+	if l.rest == 0 {
+		if err := l.next(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := l.in.Read(b[:min(len(b), l.rest)])
+	l.rest -= n
+	return n, err
+}
+
+// What a message of the server is: the first byte of its 32, without the bit
+// that says by SendEvent. The length of what follows is at four in these two.
+const (
+	reply        = 1
+	genericEvent = 35
+	headSize     = 32
+)
+
+// next awaits a message.
+func (l *link) next() error {
+	if _, err := l.in.Discard(l.excess); err != nil {
+		return err
+	}
+	l.excess = 0
+	head, err := l.in.Peek(headSize)
+	if err != nil {
+		return err
+	}
+	l.rest = headSize
+	follows := 4 * int(binary.LittleEndian.Uint32(head[4:]))
+	switch head[0] &^ 0x80 {
+	case reply:
+		l.rest += follows
+	case genericEvent:
+		l.excess = follows
+	}
+	return nil
 }
 
 func (l *link) Write(b []byte) (int, error) {
@@ -85,6 +129,7 @@ var readyXGB = sync.OnceFunc(func() {
 	for code := 128; code < 256; code++ {
 		xgb.NewErrorFuncs[code] = func(b []byte) xgb.Error { return rawError(b) }
 	}
+	xgb.NewEventFuncs[genericEvent] = func(b []byte) xgb.Event { return rawEvent(b) }
 })
 
 // A rawEvent is an extension's event as it came: 32 bytes.

@@ -10,14 +10,13 @@ import (
 // again soon helps nobody.
 var ErrPermission = errors.New("not allowed to record the screen")
 
-// OpenMainDisplay answers a source that shows the main display of this login, with
-// everything on it but the mouse pointer, on systems that have one way to do it
+// OpenMainDisplay answers a picture of the main display of this login, with
+// everything on it, the mouse pointer too, on systems that have one way to do it
 // for all programs (macOS 12.3: ScreenCaptureKit). The picture is
 // surface.FormatBGRX in the display's own pixels.
 //
-// The system draws into surfaces of its own, which come and go as it likes; what
-// changed is copied from them, once. A display that does not answer is ErrGone,
+// The system draws into surfaces of its own, which are lent. A display that does not answer is ErrGone,
 // after ten seconds if it is only silent; ErrPermission is a person's to mend.
 //
 // Elsewhere it answers errors.ErrUnsupported.
-func OpenMainDisplay(ctx context.Context) (Source, error) { return openMainDisplay(ctx) }
+func OpenMainDisplay(ctx context.Context) (Lender, error) { return openMainDisplay(ctx) }

@@ -15,51 +15,42 @@ import (
 
 const (
 	screenPatience = 10 * time.Second // for anything the system is asked for
-	screenDepth    = 5                // pictures on the way; one is ours, and one more while it is replaced
 	screenLook     = time.Second      // how often the display's mode is looked at
+
+	// screenDepth is how many surfaces the system makes: as many as it does at
+	// most, and a consumer takes. Three are out, one is the latest; in the others
+	// it draws.
+	screenDepth = surface.MaxSlots
 )
 
-// A screen is a mirror of what ScreenCaptureKit draws.
+// A screen lends what ScreenCaptureKit draws.
 type screen struct {
-	*mirror
-	display uint32
-	stream  *macos.SCStream
-	look    *time.Ticker
-	first   chan struct{} // closed by the first picture
-	begun   sync.Once
-	closing sync.Once
+	*lending
+	display       uint32
+	width, height int // of the display's mode
+	stream        *macos.SCStream
+	look          *time.Ticker
+	closing       sync.Once
 }
 
-func openMainDisplay(ctx context.Context) (Source, error) {
+func openMainDisplay(ctx context.Context) (Lender, error) {
 	if err := macos.ScreenCaptureAvailable(); err != nil {
 		return nil, fmt.Errorf("screen: %w: %w", errors.ErrUnsupported, err)
 	}
-	display := macos.CGMainDisplayID()
-	g, err := displayGeometry(display)
-	if err != nil {
-		return nil, err
+	s := &screen{lending: newLending(), display: macos.CGMainDisplayID()}
+	if s.width, s.height = macos.CGDisplayPixels(s.display); s.width == 0 {
+		return nil, fmt.Errorf("screen: %w: there is no display", ErrGone)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, screenPatience, fmt.Errorf("%w: ScreenCaptureKit is silent", ErrGone))
 	defer cancel()
 	if !macos.CGPreflightScreenCaptureAccess() {
 		macos.CGRequestScreenCaptureAccess() // a dialog; whether we may is found out below
 	}
-	s := &screen{mirror: newMirror(g), display: display, first: make(chan struct{})}
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("screen: %w", err)
 	}
 	s.look = time.NewTicker(screenLook)
 	return s, nil
-}
-
-// displayGeometry has a stride that suits copies; the system's may be longer.
-func displayGeometry(display uint32) (surface.Geometry, error) {
-	w, h := macos.CGDisplayPixels(display)
-	g := surface.Geometry{Width: w, Height: h, Stride: (w*surface.BytesPerPixel + 63) &^ 63, Format: surface.FormatBGRX}
-	if w == 0 {
-		return g, fmt.Errorf("%w: there is no display", ErrGone)
-	}
-	return g, g.Check()
 }
 
 // open makes the stream, starts it and waits for the first picture.
@@ -68,7 +59,7 @@ func (s *screen) open(ctx context.Context) error {
 	macos.SCShareableContent(s.display, func(content macos.Ref, err error) {
 		var stream *macos.SCStream
 		if err == nil {
-			stream, err = macos.NewSCStream(content, s.display, s.geometry.Width, s.geometry.Height, screenDepth, s.sample, s.stopped)
+			stream, err = macos.NewSCStream(content, s.display, s.width, s.height, screenDepth, s.sample, s.stopped)
 		}
 		s.stream = stream
 		made <- err
@@ -84,7 +75,7 @@ func (s *screen) open(ctx context.Context) error {
 	started := make(chan error, 1)
 	s.stream.Start(func(err error) { started <- err })
 	if err = await(ctx, started, nil); err == nil {
-		err = s.firstPicture(ctx)
+		err = s.begun(ctx)
 	}
 	if err != nil {
 		s.Close()
@@ -93,39 +84,33 @@ func (s *screen) open(ctx context.Context) error {
 	return nil
 }
 
-func (s *screen) firstPicture(ctx context.Context) error {
-	select {
-	case <-s.first:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// sample takes a picture from a thread of the library's.
+// sample takes a picture from a thread of the library's. As long as its buffer is
+// held, the system does not draw into its surface.
 func (s *screen) sample(buffer macos.Ref) {
 	f := macos.SCFrameOf(buffer)
 	if f.Surface == 0 {
 		return
 	}
-	layout := macos.IOSurfaceGetLayout(f.Surface)
-	w, h, stride := uint64(s.geometry.Width), uint64(s.geometry.Height), layout.BytesPerRow
-	if layout.Width < w || layout.Height < h || stride < w*surface.BytesPerPixel || stride > math.MaxInt32 || stride*h > layout.AllocSize {
-		s.end(fmt.Errorf("%w: the system draws %dx%d", ErrGeometry, layout.Width, layout.Height))
+	g, err := surface.IOSurfaceGeometry(f.Surface)
+	if err == nil && (g.Width != s.width || g.Height != s.height) {
+		err = fmt.Errorf("a picture of %v for a display of %dx%d", g, s.width, s.height)
+	}
+	if err != nil {
+		s.end(fmt.Errorf("%w: the system draws what nobody can take: %w", ErrGone, err))
 		return
 	}
-	s.show(&sampled{buffer: macos.CFRetain(buffer), surface: f.Surface, stride: int(stride), rows: s.geometry.Height}, s.dirty(f))
-	s.begun.Do(func() { close(s.first) })
+	macos.CFRetain(buffer)
+	s.show(surface.LendIOSurface(f.Surface, func() { macos.CFRelease(buffer) }), g, dirty(f, g))
 }
 
 // dirty is what changed, in whole pixels.
-func (s *screen) dirty(f macos.SCFrame) surface.Region {
+func dirty(f macos.SCFrame, g surface.Geometry) surface.Region {
 	if !f.Known {
-		return surface.RegionOf(s.geometry.Bounds())
+		return surface.RegionOf(g.Bounds())
 	}
 	var all surface.Region
 	for _, r := range f.Dirty {
-		all = all.Add(pixels(r).Clip(s.geometry.Bounds()))
+		all = all.Add(pixels(r).Clip(g.Bounds()))
 	}
 	return all
 }
@@ -176,7 +161,7 @@ func (s *screen) checkMode() {
 	switch {
 	case s.display != macos.CGMainDisplayID() || w == 0:
 		s.end(fmt.Errorf("%w: it is not the main one any more", ErrGone))
-	case w != s.geometry.Width || h != s.geometry.Height:
+	case w != s.width || h != s.height:
 		s.end(ErrGeometry)
 	}
 }
@@ -198,18 +183,3 @@ func (s *screen) Close() error {
 	})
 	return nil
 }
-
-// A sampled picture lives as long as its sample buffer is held.
-type sampled struct {
-	buffer, surface macos.Ref
-	stride, rows    int
-}
-
-func (p *sampled) lock() ([]byte, int, error) {
-	pix, err := macos.IOSurfaceLock(p.surface, macos.IOSurfaceLockReadOnly, p.stride*p.rows)
-	return pix, p.stride, err
-}
-
-func (p *sampled) unlock() { macos.IOSurfaceUnlock(p.surface, macos.IOSurfaceLockReadOnly) }
-
-func (p *sampled) release() { macos.CFRelease(p.buffer) }

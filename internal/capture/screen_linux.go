@@ -26,7 +26,8 @@ const pace = time.Second / 60
 // memfd, which the server has mapped. It writes a packed image at an offset and
 // knows no stride; so the rows that changed are fetched over the full width of
 // the screen (x 0, offset y*stride, stride 4*width), which puts every pixel into
-// its final place.
+// its final place. The mouse pointer, which no image has, is drawn over rows that
+// were just fetched, and only there: the others have it already.
 //
 // The pump's goroutine owns the events; it ends when the connection does.
 type screen struct {
@@ -39,8 +40,10 @@ type screen struct {
 	limit    time.Duration // answerWithin
 	ended    sync.WaitGroup
 
-	segments []shm.Seg // by slot
-	last     time.Time // when Wait answered
+	pointer  *pointer
+	segments []shm.Seg         // by slot
+	buffers  []*surface.Buffer // the same memory on our side
+	last     time.Time         // when Wait answered
 }
 
 // pump handles events until the connection ends, which xgb reports with neither
@@ -72,14 +75,24 @@ func (s *screen) catchUp() {
 func (s *screen) handle(event xgb.Event) {
 	switch e := event.(type) {
 	case rawEvent:
-		if e.code() == s.notify {
-			a := damage.NotifyEventNew(e).(damage.NotifyEvent).Area
-			s.ledger.add(surface.Rect{X: int(a.X), Y: int(a.Y), W: int(a.Width), H: int(a.Height)})
-		}
+		s.handleRaw(e)
 	case xproto.ConfigureNotifyEvent:
 		if e.Window == s.root && (int(e.Width) != s.geometry.Width || int(e.Height) != s.geometry.Height) {
 			s.ledger.fail(ErrGeometry)
 		}
+	}
+}
+
+func (s *screen) handleRaw(e rawEvent) {
+	switch {
+	case e.code() == s.notify:
+		a := damage.NotifyEventNew(e).(damage.NotifyEvent).Area
+		s.ledger.add(surface.Rect{X: int(a.X), Y: int(a.Y), W: int(a.Width), H: int(a.Height)})
+	case e.code() == s.pointer.fixes:
+		s.pointer.redrawn.Store(true)
+		s.pointer.stir()
+	case e.movesPointer(s.pointer.motion):
+		s.pointer.stir()
 	}
 }
 
@@ -105,6 +118,7 @@ func (s *screen) Bind(buffers []*surface.Buffer) error {
 	if err != nil {
 		return err
 	}
+	s.buffers = buffers
 	s.ledger.bind(len(buffers))
 	return nil
 }
@@ -136,7 +150,7 @@ func (s *screen) attach(f *os.File) error {
 // Wait lets at least a sixtieth of a second pass from answer to answer; what
 // changes in between is merged.
 func (s *screen) Wait(ctx context.Context) error {
-	if err := s.ledger.wait(ctx, nil, nil); err != nil {
+	if err := s.ledger.wait(ctx, s.pointer.alarm.C, s.look); err != nil {
 		return err
 	}
 	timer := time.NewTimer(time.Until(s.last.Add(pace)))
@@ -151,19 +165,38 @@ func (s *screen) Wait(ctx context.Context) error {
 }
 
 func (s *screen) Fill(slot int) (surface.Region, error) {
+	if s.pointer.stirred.Load() {
+		s.look()
+	}
 	stale, fresh, err := s.ledger.take(slot)
 	if err != nil || stale.Empty() {
 		return fresh, err
 	}
-	band := stale.Bounds()
-	err = s.within(func() error {
-		_, err := shm.GetImage(s.conn, xproto.Drawable(s.root),
-			0, int16(band.Y), uint16(s.geometry.Width), uint16(band.H),
+	rows := bands(stale, s.geometry.Width)
+	if err := s.within(func() error { return s.fetch(slot, rows) }); err != nil {
+		return fresh, err
+	}
+	for _, band := range rows {
+		s.pointer.drawOn(s.buffers[slot].Pix, s.geometry, band)
+	}
+	return fresh, nil
+}
+
+// fetch asks for all bands before it waits for the first.
+func (s *screen) fetch(slot int, rows []surface.Rect) error {
+	cookies := make([]shm.GetImageCookie, len(rows))
+	for i, band := range rows {
+		cookies[i] = shm.GetImage(s.conn, xproto.Drawable(s.root),
+			0, int16(band.Y), uint16(band.W), uint16(band.H),
 			^uint32(0), xproto.ImageFormatZPixmap,
-			s.segments[slot], uint32(band.Y*s.geometry.Stride)).Reply()
-		return err
-	})
-	return fresh, err
+			s.segments[slot], uint32(band.Y*s.geometry.Stride))
+	}
+	for _, c := range cookies {
+		if _, err := c.Reply(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *screen) Invalidate() { s.ledger.add(s.ledger.whole) }

@@ -8,6 +8,6 @@ import (
 	"fmt"
 )
 
-func openMainDisplay(context.Context) (Source, error) {
+func openMainDisplay(context.Context) (Lender, error) {
 	return nil, fmt.Errorf("screen: %w", errors.ErrUnsupported)
 }

@@ -11,38 +11,55 @@ import (
 	"portward/internal/surface"
 )
 
-// A Source draws one picture that changes over time into the buffers of a swap
-// chain.
+// A Picture changes over time. It is a Source or a Lender, by who owns the memory
+// that it is drawn into.
 //
-// Bind, Wait and Fill belong to one goroutine; Invalidate and Close may be
-// called from any, at any time. Once a source failed (ErrGeometry, ErrGone) or
-// was closed (os.ErrClosed), Wait and Fill answer that reason for ever: Close
-// it and open another.
-type Source interface {
-	// Geometry is the picture's size and format; it never changes. Chains are
-	// made from it.
+// Invalidate and Close may be called from any goroutine, at any time; all else
+// belongs to one. Once a picture failed (ErrGeometry, ErrGone) or was closed
+// (os.ErrClosed), Wait and what comes after it answer that reason for ever:
+// Close it and open another.
+type Picture interface {
+	// Geometry is the picture's size and format; it never changes. Chains and
+	// relays are made from it.
 	Geometry() surface.Geometry
+
+	// Wait answers nil when something changed that was not handed out yet, at
+	// once if that is so already.
+	Wait(ctx context.Context) error
+
+	// Invalidate makes the whole picture pending and wakes Wait: somebody starts
+	// with nothing, or lost a frame.
+	Invalidate()
+
+	// Close ends the picture and waits for what it started.
+	Close() error
+}
+
+// A Source draws its picture into the buffers of a swap chain.
+type Source interface {
+	Picture
 
 	// Bind hands over the buffers that Fill draws into, in the order of their
 	// slots, and makes everything pending. They stay the caller's, who keeps
 	// them open until Close or the next Bind.
 	Bind([]*surface.Buffer) error
 
-	// Wait answers nil when something changed that no Fill has reported yet,
-	// at once if that is so already.
-	Wait(ctx context.Context) error
-
 	// Fill brings the slot up to date: its whole content is valid afterwards.
 	// The region is what changed since the last Fill of any slot, empty if
 	// nothing did. The caller makes sure that nobody reads the slot meanwhile.
 	Fill(slot int) (surface.Region, error)
+}
 
-	// Invalidate makes the whole picture pending, for every slot, and wakes
-	// Wait: somebody starts with nothing, or lost a frame.
-	Invalidate()
+// A Lender has its picture in surfaces that the system draws into, one after the
+// other as it likes, and lends them as they are.
+type Lender interface {
+	Picture
 
-	// Close ends the source and waits for what it started.
-	Close() error
+	// Lend answers the latest picture, after Wait, and what changed since one
+	// was lent. The system does not draw into it until it is released, which it
+	// must be, also after Close. There is one from the start. One whose surface
+	// is lent already is not lent again before: Wait waits for that too.
+	Lend() (surface.Lent, surface.Region, error)
 }
 
 var (

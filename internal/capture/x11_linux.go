@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,33 @@ const (
 	answerWithin = 10 * time.Second // a server that takes longer is gone
 	probeWithin  = time.Second      // the same, for answers
 )
+
+func x11Screens(ctx context.Context, name string) (int, error) {
+	n, err := countScreens(ctx, name)
+	if err != nil {
+		return 0, fmt.Errorf("display %s: %w", name, err)
+	}
+	return n, nil
+}
+
+func countScreens(ctx context.Context, name string) (int, error) {
+	d, err := parseDisplay(name)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	l, err := newLink(ctx, d)
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	info, err := readHello(l.hello)
+	if err != nil {
+		return 0, err
+	}
+	return len(info.Roots), nil
+}
 
 func openX11(ctx context.Context, name string) (Source, error) {
 	d, err := parseDisplay(name)
@@ -74,7 +102,7 @@ func call(ctx context.Context, d display) (l *link, hungUp bool, err error) {
 		c.Close()
 		return nil, errors.Is(err, ErrGone), err
 	}
-	return &link{UnixConn: c, hello: hello}, false, nil
+	return &link{UnixConn: c, in: bufio.NewReader(c), hello: hello}, false, nil
 }
 
 func connect(ctx context.Context, d display) (*screen, error) {
@@ -139,6 +167,9 @@ func (s *screen) prepare(number int) (err error) {
 	if err := s.useDamage(); err != nil {
 		return err
 	}
+	if err := s.usePointer(); err != nil {
+		return err
+	}
 	s.catchUp()
 	return nil
 }
@@ -179,6 +210,9 @@ func (s *screen) useDamage() error {
 	return nil
 }
 
+// errAbsent says that a server lacks an extension.
+var errAbsent = errors.New("the server does not have it")
+
 // extension does what an extension's Init would do in xgb, without its global
 // tables; see readyXGB.
 func (s *screen) extension(name string) (*xproto.QueryExtensionReply, error) {
@@ -187,7 +221,7 @@ func (s *screen) extension(name string) (*xproto.QueryExtensionReply, error) {
 		return nil, reason(err)
 	}
 	if !r.Present {
-		return nil, fmt.Errorf("the server has no %s", name)
+		return nil, fmt.Errorf("%s: %w", name, errAbsent)
 	}
 	s.conn.ExtLock.Lock()
 	defer s.conn.ExtLock.Unlock()

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"portward/internal/capture/capturetest"
 	"portward/internal/surface"
 )
 
@@ -55,10 +56,10 @@ func patient(t *testing.T) context.Context {
 // picture; a slot filled late is whole.
 func TestX11Pixels(t *testing.T) {
 	checkLeaks(t)
-	x := startXvfb(t)
+	x := capturetest.Xvfb(t)
 	p := newPainter(t, x)
 	p.paint(surface.Rect{X: 5, Y: 6, W: 7, H: 8}, 0x123456) // before anybody looks
-	s, buffers := openScreen(t, x.display())
+	s, buffers := openScreen(t, x.Display)
 	if g, want := s.Geometry(), (surface.Geometry{Width: 640, Height: 480, Stride: 2560, Format: surface.FormatBGRX}); g != want {
 		t.Fatalf("geometry %v", g)
 	}
@@ -87,9 +88,9 @@ func TestX11Pixels(t *testing.T) {
 // Rule: blue is the first byte, as FormatBGRX says.
 func TestX11ByteOrder(t *testing.T) {
 	checkLeaks(t)
-	x := startXvfb(t)
+	x := capturetest.Xvfb(t)
 	newPainter(t, x).paint(surface.Rect{X: 10, Y: 20, W: 1, H: 1}, 0x112233)
-	s, buffers := openScreen(t, x.display())
+	s, buffers := openScreen(t, x.Display)
 	mustFill(t, s, 1)
 	at := 20*s.Geometry().Stride + 10*4
 	if got := buffers[1].Pix[at-4 : at+8]; !bytes.Equal(got[4:7], []byte{0x33, 0x22, 0x11}) || got[0] != 0 || got[8] != 0 {
@@ -101,9 +102,9 @@ func TestX11ByteOrder(t *testing.T) {
 // waiting; Invalidate wakes it with the whole.
 func TestX11ChangesOnly(t *testing.T) {
 	checkLeaks(t)
-	x := startXvfb(t)
+	x := capturetest.Xvfb(t)
 	p := newPainter(t, x)
-	s, buffers := openScreen(t, x.display())
+	s, buffers := openScreen(t, x.Display)
 	for slot := range buffers {
 		mustFill(t, s, slot)
 	}
@@ -134,12 +135,46 @@ func TestX11ChangesOnly(t *testing.T) {
 	}
 }
 
+// Rule: of two distant changes both are fetched, and no row between them.
+func TestX11DistantChanges(t *testing.T) {
+	checkLeaks(t)
+	x := capturetest.Xvfb(t)
+	p := newPainter(t, x)
+	s, buffers := openScreen(t, x.Display)
+	for slot := range buffers {
+		mustFill(t, s, slot)
+	}
+	for i := range buffers[2].Pix {
+		buffers[2].Pix[i] = 7
+	}
+	above, below := surface.Rect{X: 500, Y: 10, W: 8, H: 8}, surface.Rect{X: 3, Y: 450, W: 8, H: 8}
+	p.paint(above, 0xffffff)
+	p.paint(below, 0xffffff)
+	var dirty surface.Region
+	for want := surface.RegionOf(above, below); dirty != want; {
+		if err := s.Wait(patient(t)); err != nil {
+			t.Fatalf("%v is dirty: %v", dirty, err)
+		}
+		more, err := s.Fill(2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dirty = dirty.Union(more)
+	}
+	for y := range s.Geometry().Height {
+		drawn := y >= 10 && y < 18 || y >= 450 && y < 458
+		if fetched := buffers[2].Pix[y*2560+4*300] != 7; fetched != drawn {
+			t.Errorf("row %d is fetched: %v", y, fetched)
+		}
+	}
+}
+
 // Rule: a source can be given other buffers; the old ones are left alone.
 func TestX11BindAgain(t *testing.T) {
 	checkLeaks(t)
-	x := startXvfb(t)
+	x := capturetest.Xvfb(t)
 	p := newPainter(t, x)
-	s, old := openScreen(t, x.display())
+	s, old := openScreen(t, x.Display)
 	mustFill(t, s, 0)
 	chain, err := surface.NewChain(s.Geometry())
 	if err != nil {
@@ -164,10 +199,10 @@ func TestX11ThreeAtOnce(t *testing.T) {
 	checkLeaks(t)
 	var all sync.WaitGroup
 	for i, args := range [][]string{nil, {"-extension", "RANDR"}, {"-extension", "RENDER"}} {
-		x := startXvfb(t, args...)
+		x := capturetest.Xvfb(t, args...)
 		p := newPainter(t, x)
 		all.Go(func() {
-			s, err := OpenX11(t.Context(), x.display())
+			s, err := OpenX11(t.Context(), x.Display)
 			if err != nil {
 				t.Error(err)
 				return
@@ -200,8 +235,8 @@ func TestX11ThreeAtOnce(t *testing.T) {
 // the machine.
 func TestX11Pace(t *testing.T) {
 	checkLeaks(t)
-	x := startXvfb(t)
-	s, _ := openScreen(t, x.display())
+	x := capturetest.Xvfb(t)
+	s, _ := openScreen(t, x.Display)
 	start := time.Now()
 	const rounds = 12
 	for range rounds {

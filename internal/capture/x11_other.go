@@ -13,3 +13,7 @@ func openX11(_ context.Context, display string) (Source, error) {
 }
 
 func answers(string) bool { return false }
+
+func x11Screens(_ context.Context, display string) (int, error) {
+	return 0, fmt.Errorf("display %s: %w", display, errors.ErrUnsupported)
+}

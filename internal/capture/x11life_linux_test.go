@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"portward/internal/capture/capturetest"
 	"portward/internal/surface"
 )
 
@@ -18,9 +18,9 @@ import (
 // opened again as soon as a new server listens.
 func TestX11ServerDies(t *testing.T) {
 	checkLeaks(t)
-	x := startXvfb(t)
+	x := capturetest.Xvfb(t)
 	name := filepath.Join(t.TempDir(), "X")
-	if err := os.Symlink(x.socket(), name); err != nil {
+	if err := os.Symlink(x.Socket(), name); err != nil {
 		t.Fatal(err)
 	}
 	s, buffers := openScreen(t, name)
@@ -29,7 +29,7 @@ func TestX11ServerDies(t *testing.T) {
 	}
 	waited := make(chan error, 1)
 	go func() { waited <- s.Wait(patient(t)) }()
-	x.stop(syscall.SIGKILL)
+	x.Stop(syscall.SIGKILL)
 	if err := <-waited; !errors.Is(err, ErrGone) {
 		t.Fatalf("Wait: %v", err)
 	}
@@ -48,9 +48,9 @@ func TestX11ServerDies(t *testing.T) {
 		t.Error("a dead server answers")
 	}
 
-	x = startXvfb(t)
+	x = capturetest.Xvfb(t)
 	os.Remove(name)
-	if err := os.Symlink(x.socket(), name); err != nil {
+	if err := os.Symlink(x.Socket(), name); err != nil {
 		t.Fatal(err)
 	}
 	if !Answers(name) {
@@ -68,8 +68,8 @@ func TestX11ServerDies(t *testing.T) {
 func TestX11ServerDiesWhileFilling(t *testing.T) {
 	checkLeaks(t)
 	for range 3 {
-		x := startXvfb(t)
-		s, buffers := openScreen(t, x.display())
+		x := capturetest.Xvfb(t)
+		s, buffers := openScreen(t, x.Display)
 		filled := make(chan error, 1)
 		begun := make(chan struct{})
 		go func() {
@@ -86,7 +86,7 @@ func TestX11ServerDiesWhileFilling(t *testing.T) {
 		}()
 		select {
 		case <-begun:
-			x.stop(syscall.SIGKILL)
+			x.Stop(syscall.SIGKILL)
 			if err := <-filled; !errors.Is(err, ErrGone) {
 				t.Errorf("Fill: %v", err)
 			}
@@ -101,10 +101,10 @@ func TestX11ServerDiesWhileFilling(t *testing.T) {
 // probe waits for it; ctx ends an open.
 func TestX11ServerStalls(t *testing.T) {
 	checkLeaks(t)
-	x := startXvfb(t)
-	s, _ := openScreen(t, x.display())
-	closing, _ := openScreen(t, x.display())
-	x.freeze()
+	x := capturetest.Xvfb(t)
+	s, _ := openScreen(t, x.Display)
+	closing, _ := openScreen(t, x.Display)
+	x.Freeze()
 
 	filled := make(chan error, 1)
 	go func() {
@@ -124,7 +124,7 @@ func TestX11ServerStalls(t *testing.T) {
 		t.Errorf("Wait: %v", err)
 	}
 	start := time.Now()
-	if Answers(x.display()) {
+	if Answers(x.Display) {
 		t.Error("a stalled server answers")
 	}
 	if took := time.Since(start); took > probeWithin+patience/3 {
@@ -132,7 +132,7 @@ func TestX11ServerStalls(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := OpenX11(ctx, x.display()); !errors.Is(err, ErrGone) || !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := OpenX11(ctx, x.Display); !errors.Is(err, ErrGone) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("open: %v", err)
 	}
 }
@@ -140,22 +140,19 @@ func TestX11ServerStalls(t *testing.T) {
 // Rule: a size that changes is ErrGeometry, and the display has the new one
 // when it is opened again.
 func TestX11GeometryChanges(t *testing.T) {
-	xrandr, err := exec.LookPath("xrandr")
-	if err != nil {
-		t.Skip("needs xrandr")
-	}
 	checkLeaks(t)
-	x := startXvfb(t)
-	s, buffers := openScreen(t, x.display())
-	filling, _ := openScreen(t, x.display())
+	x := capturetest.Xvfb(t)
+	s, buffers := openScreen(t, x.Display)
+	filling, _ := openScreen(t, x.Display)
 	for slot := range buffers {
 		mustFill(t, s, slot)
 	}
-	x.run(t, xrandr, "--newmode", "small", "16", "320", "336", "352", "400", "240", "250", "252", "262")
-	x.run(t, xrandr, "--addmode", "screen", "small")
-	x.run(t, xrandr, "--output", "screen", "--mode", "small")
+	x.Run("xrandr", "--newmode", "small", "16", "320", "336", "352", "400", "240", "250", "252", "262")
+	x.Run("xrandr", "--addmode", "screen", "small")
+	x.Run("xrandr", "--output", "screen", "--mode", "small")
 	ctx := patient(t)
-	for err = nil; err == nil; {
+	var err error
+	for err == nil {
 		if err = s.Wait(ctx); err == nil {
 			_, err = s.Fill(0)
 		}
@@ -166,7 +163,7 @@ func TestX11GeometryChanges(t *testing.T) {
 	if _, err := filling.Fill(0); !errors.Is(err, ErrGeometry) {
 		t.Errorf("Fill of what is no more: %v", err)
 	}
-	again, _ := openScreen(t, x.display())
+	again, _ := openScreen(t, x.Display)
 	if g := again.Geometry(); g.Width != 320 || g.Height != 240 {
 		t.Errorf("opened again: %v", g)
 	}
@@ -181,22 +178,22 @@ func TestX11Cookie(t *testing.T) {
 	if err := os.WriteFile(file, authFile(familyWild, "", "", cookieName, string(secret)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	x := startXvfb(t, "-auth", file)
+	x := capturetest.Xvfb(t, "-auth", file)
 	t.Setenv("XAUTHORITY", filepath.Join(t.TempDir(), "none"))
-	if s, err := OpenX11(t.Context(), x.display()); err == nil {
+	if s, err := OpenX11(t.Context(), x.Display); err == nil {
 		s.Close()
 		t.Error("let in without a cookie")
 	} else if errors.Is(err, ErrGone) || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("without a cookie: %v", err)
 	}
-	if Answers(x.display()) {
+	if Answers(x.Display) {
 		t.Error("answers although it does not let us in")
 	}
 	t.Setenv("XAUTHORITY", file)
-	if !Answers(x.display()) {
+	if !Answers(x.Display) {
 		t.Error("does not answer with the cookie")
 	}
-	s, _ := openScreen(t, x.display())
+	s, _ := openScreen(t, x.Display)
 	mustFill(t, s, 0)
 }
 
@@ -217,13 +214,13 @@ func TestX11OpenRefused(t *testing.T) {
 		"DAMAGE":   {"-extension", "DAMAGE"},
 		"depth 16": {"-screen", "0", "640x480x16"},
 	} {
-		x := startXvfb(t, args...)
-		if _, err := OpenX11(t.Context(), x.display()); err == nil || errors.Is(err, ErrGone) || !strings.Contains(err.Error(), want) {
+		x := capturetest.Xvfb(t, args...)
+		if _, err := OpenX11(t.Context(), x.Display); err == nil || errors.Is(err, ErrGone) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
-	x := startXvfb(t)
-	if _, err := OpenX11(t.Context(), x.display()+".1"); err == nil || errors.Is(err, ErrGone) {
+	x := capturetest.Xvfb(t)
+	if _, err := OpenX11(t.Context(), x.Display+".1"); err == nil || errors.Is(err, ErrGone) {
 		t.Errorf("a screen that is not there: %v", err)
 	}
 	pipe, w, err := os.Pipe()
@@ -232,7 +229,7 @@ func TestX11OpenRefused(t *testing.T) {
 	}
 	defer pipe.Close()
 	defer w.Close()
-	s, err := OpenX11(t.Context(), x.display())
+	s, err := OpenX11(t.Context(), x.Display)
 	if err != nil {
 		t.Fatal(err)
 	}

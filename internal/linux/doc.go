@@ -1,7 +1,7 @@
 // Package linux knows the few Linux facts that neither the standard library
-// nor x/sys offers: per-process timers, 64-bit words over a mapping, and a process
-// that has no children. It must
-// never know what they are for.
+// nor x/sys offers: per-process timers, words over a mapping, sleeping on them
+// (futex), and a process that has no children. It must never know what they are
+// for.
 //
 // It is the Linux twin of internal/macos: the only room here with unsafe code,
 // one thin function per kernel fact, named as the kernel names it. Values are

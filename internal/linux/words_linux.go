@@ -11,3 +11,11 @@ func Words(mem []byte) []uint64 {
 	}
 	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(mem))), len(mem)/8)
 }
+
+// Words32 is Words for 32-bit words, which futexes are.
+func Words32(mem []byte) []uint32 {
+	if len(mem) < 4 {
+		return nil
+	}
+	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(mem))), len(mem)/4)
+}

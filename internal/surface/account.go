@@ -46,30 +46,31 @@ func (a *Account) Used() (chains int, bytes int64) {
 	return a.chains, a.bytes
 }
 
-// take counts a chain or answers ErrLimit. A nil Account counts nothing.
-func (a *Account) take(bytes int64) error {
+// take counts memory, and a chain if this is a new one, or answers ErrLimit. A
+// nil Account counts nothing.
+func (a *Account) take(chains int, bytes int64) error {
 	if a == nil {
 		return nil
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.chains+1 > a.limits.Chains {
+	if a.chains+chains > a.limits.Chains {
 		return fmt.Errorf("%w: more than %d chains", ErrLimit, a.limits.Chains)
 	}
 	if a.bytes+bytes > a.limits.Bytes {
 		return fmt.Errorf("%w: %d bytes of surfaces and %d more", ErrLimit, a.bytes, bytes)
 	}
-	a.chains++
+	a.chains += chains
 	a.bytes += bytes
 	return nil
 }
 
-func (a *Account) giveBack(bytes int64) {
+func (a *Account) giveBack(chains int, bytes int64) {
 	if a == nil {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.chains--
+	a.chains -= chains
 	a.bytes -= bytes
 }

@@ -116,6 +116,6 @@ func (c *Chain) hold(i int) (*Buffer, error) {
 		b.Pix = pix
 	}
 	c.slots[i].state = slotHeld
-	c.held++
+	c.users++
 	return b, nil
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 
 	"portward/internal/wire"
 )
@@ -25,38 +24,9 @@ type Buffer struct {
 // Connect and the loss of it, a channel to a consumer. Its methods may be
 // called from several goroutines.
 type Chain struct {
-	// OnRelease, if set before Connect, is called for each frame that the
-	// consumer gave back, one at a time, and must neither block nor call
-	// Connect or Close. Frames whose consumer died are not given back.
-	OnRelease func(seq uint32)
-
-	geometry Geometry
-	channels channels
-	buffers  []*Buffer
-	free     chan int      // the slots that are free, oldest first
-	closed   chan struct{} // closed by Close
-
-	connecting sync.Mutex // one Connect or Close at a time
-
-	mu       sync.Mutex
-	slots    [Slots]slot
-	link     *link
-	seq      uint32 // of the last frame
-	released uint64
-	held     int // slots that are held, and one until Close
-}
-
-type slotState uint8
-
-const (
-	slotFree slotState = iota
-	slotHeld           // by who acquired it
-	slotOut            // submitted, not released
-)
-
-type slot struct {
-	state slotState
-	seq   uint32 // of the frame that is out
+	producer
+	buffers []*Buffer
+	free    chan int // the slots that are free, oldest first
 }
 
 // NewChain makes the buffers, all black and all free.
@@ -64,8 +34,9 @@ func (p Platform) NewChain(g Geometry) (*Chain, error) {
 	if err := g.Check(); err != nil {
 		return nil, err
 	}
-	c := &Chain{geometry: g, channels: p.channels, free: make(chan int, Slots), closed: make(chan struct{}), held: 1}
-	c.link = deadLink(ErrLost)
+	c := &Chain{free: make(chan int, Slots)}
+	c.begin(g, p.channels, chainKeeper{c})
+	c.slots = make([]slot, Slots)
 	for i := range Slots {
 		b, err := newBuffer(p.memories, g, i)
 		if err != nil {
@@ -93,9 +64,6 @@ func newBuffer(ms memories, g Geometry, slot int) (*Buffer, error) {
 	return &Buffer{Slot: slot, Pix: pix, File: f, mem: m}, nil
 }
 
-// Geometry is what all buffers have.
-func (c *Chain) Geometry() Geometry { return c.geometry }
-
 // Buffers are the chain's slots, in their order.
 func (c *Chain) Buffers() []*Buffer { return c.buffers }
 
@@ -107,25 +75,6 @@ func (c *Chain) Surfaces() []wire.Handle {
 		hs[i] = b.mem.handle()
 	}
 	return hs
-}
-
-// Connect makes a new frame channel and answers the consumer's end of it, to
-// be sent with the Surfaces and closed then. The channel before it is dropped:
-// what was out there is free again. Sequence numbers go on.
-func (c *Chain) Connect() (peer *os.File, err error) {
-	c.connecting.Lock()
-	defer c.connecting.Unlock()
-	if c.isClosed() {
-		return nil, ErrClosed
-	}
-	ch, peer, err := c.channels.create()
-	if err != nil {
-		return nil, err
-	}
-	l := newLink(ch)
-	c.replace(l)
-	go c.read(l)
-	return peer, nil
 }
 
 // Submit sends an acquired buffer to the consumer, with the part of it that
@@ -140,7 +89,10 @@ func (c *Chain) Submit(b *Buffer, dirty Region) error {
 	}
 	b.mem.unlock() // before the consumer hears of it
 	err := c.sendLocked(b.Slot, dirty)
-	c.letGoLocked(b.Slot, err == nil)
+	if err != nil {
+		c.freeLocked(b.Slot)
+	}
+	c.leaveLocked()
 	return err
 }
 
@@ -152,52 +104,9 @@ func (c *Chain) Return(b *Buffer) error {
 		return err
 	}
 	b.mem.unlock()
-	c.letGoLocked(b.Slot, false)
+	c.freeLocked(b.Slot)
+	c.leaveLocked()
 	return nil
-}
-
-// Released counts the frames that a consumer gave back, over all channels.
-func (c *Chain) Released() uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.released
-}
-
-// Lost is closed when the current channel breaks, and before the first one.
-// Each Connect makes a new one.
-func (c *Chain) Lost() <-chan struct{} { return c.current().lost }
-
-// Close drops the channel and lets go of the memory, of a held buffer when it
-// is submitted or returned. Consumers keep what they have mapped.
-func (c *Chain) Close() error {
-	c.connecting.Lock()
-	defer c.connecting.Unlock()
-	if c.isClosed() {
-		return ErrClosed
-	}
-	c.mu.Lock()
-	close(c.closed)
-	c.mu.Unlock()
-	c.replace(deadLink(ErrClosed))
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.unholdLocked()
-	return nil
-}
-
-func (c *Chain) isClosed() bool {
-	select {
-	case <-c.closed:
-		return true
-	default:
-		return false
-	}
-}
-
-func (c *Chain) current() *link {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.link
 }
 
 // mineLocked says whether the caller holds b.
@@ -208,52 +117,15 @@ func (c *Chain) mineLocked(b *Buffer) error {
 	return nil
 }
 
-// sendLocked is the part of Submit that can go wrong.
-func (c *Chain) sendLocked(i int, dirty Region) error {
-	d := descriptor{slot: i, seq: c.seq + 1, dirty: dirty}
-	switch {
-	case c.isClosed():
-		return ErrClosed
-	case !dirty.within(c.geometry.Bounds()):
-		return fmt.Errorf("rectangles %v outside of %v", dirty, c.geometry)
-	case c.link.isLost():
-		return c.link.err
-	case c.seq == maxSeq: // the consumer would take the next one for an old one
-		c.seq = 0
-		c.link.channel.close()
-		return fmt.Errorf("%w: sequence numbers used up", ErrLost)
-	}
-	if err := c.link.channel.sendFrame(d); err != nil {
-		c.link.channel.close()
-		return asLost(err)
-	}
-	c.seq, c.slots[i].seq = d.seq, d.seq
-	return nil
-}
-
-// letGoLocked ends the hold on a slot: it is out, or free again.
-func (c *Chain) letGoLocked(i int, out bool) {
-	if out {
-		c.slots[i].state = slotOut
-	} else {
-		c.freeLocked(i)
-	}
-	c.unholdLocked()
-}
-
-func (c *Chain) freeLocked(i int) {
-	c.slots[i] = slot{}
-	c.free <- i // has room for all slots
-}
-
-func (c *Chain) unholdLocked() {
-	if c.held--; c.held == 0 {
-		c.discard()
-	}
-}
-
 func (c *Chain) discard() {
 	for _, b := range c.buffers {
 		b.mem.close()
 	}
 }
+
+// A chainKeeper keeps slots for Acquire.
+type chainKeeper struct{ c *Chain }
+
+func (k chainKeeper) freeLocked(i int) { k.c.free <- i } // has room for all slots
+func (chainKeeper) lostLocked()        {}
+func (k chainKeeper) discardLocked()   { k.c.discard() }

@@ -29,6 +29,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, produceForEver())
 	case "consumer":
 		fmt.Fprintln(os.Stderr, consumeForEver())
+	case "drawer":
+		fmt.Fprintln(os.Stderr, drawForEver())
+	case "watcher":
+		fmt.Fprintln(os.Stderr, watchForEver())
 	}
 	os.Exit(70)
 }

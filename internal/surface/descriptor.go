@@ -47,7 +47,7 @@ func decode(b []byte) (descriptor, error) {
 	switch {
 	case b[2] != 0 || b[3] != 0:
 		return descriptor{}, fmt.Errorf("%w: reserved bytes of a descriptor are set", ErrHostile)
-	case d.slot >= Slots:
+	case d.slot >= MaxSlots:
 		return descriptor{}, fmt.Errorf("%w: slot %d", ErrHostile, d.slot)
 	case d.seq == 0:
 		return descriptor{}, fmt.Errorf("%w: sequence number zero", ErrHostile)
@@ -77,12 +77,4 @@ func decodeRelease(b []byte) (descriptor, error) {
 		return descriptor{}, fmt.Errorf("%w: release with a rectangle", ErrHostile)
 	}
 	return d, err
-}
-
-// inside holds a frame against the geometry of its chain.
-func (d descriptor) inside(g Geometry) error {
-	if !d.dirty.within(g.Bounds()) {
-		return fmt.Errorf("%w: rectangles %v outside of %v", ErrHostile, d.dirty, g)
-	}
-	return nil
 }

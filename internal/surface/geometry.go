@@ -24,8 +24,11 @@ func (f Format) String() string {
 // BytesPerPixel is the same for all formats there are.
 const BytesPerPixel = 4
 
-// Slots is how many buffers a chain has.
+// Slots is how many buffers a chain has, and how many frames are out at once.
 const Slots = wire.Slots
+
+// MaxSlots is how many surfaces a consumer takes of one producer.
+const MaxSlots = wire.MaxSlots
 
 // A Geometry is the shape of a buffer: pixels, pixels, bytes from row to row.
 type Geometry struct {

@@ -90,13 +90,13 @@ func FuzzDescriptor(f *testing.F) {
 			}
 			return
 		}
-		if d.slot < 0 || d.slot >= Slots || d.seq == 0 {
+		if d.slot < 0 || d.slot >= MaxSlots || d.seq == 0 {
 			t.Fatalf("%+v", d)
 		}
 		if e := d.encode(); !bytes.Equal(e[:], b) {
 			t.Fatalf("%x was written back as %x", b, e)
 		}
-		if r := d.dirty.Bounds(); d.inside(g) == nil && (r.X < 0 || r.Y < 0 || r.X+r.W > g.Width || r.Y+r.H > g.Height) {
+		if r := d.dirty.Bounds(); d.dirty.within(g.Bounds()) && (r.X < 0 || r.Y < 0 || r.X+r.W > g.Width || r.Y+r.H > g.Height) {
 			t.Fatalf("%v inside %v", r, g)
 		}
 		if _, err := decodeRelease(b); (err == nil) != d.dirty.Empty() {

@@ -39,7 +39,12 @@ func TestOpenRefusesLies(t *testing.T) {
 		{"stride that makes the picture larger", func(t *testing.T, o *offer) { o.geometry.Stride = 4096 }},
 		{"stride without end", func(t *testing.T, o *offer) { o.geometry.Stride = 1 << 62 }},
 		{"unknown format", func(t *testing.T, o *offer) { o.geometry.Format = 7 }},
-		{"two surfaces", func(t *testing.T, o *offer) { o.surfaces[2].Close(); o.surfaces = o.surfaces[:2] }},
+		{"no surfaces", func(t *testing.T, o *offer) { closeAll(o.surfaces); o.surfaces = nil }},
+		{"nine surfaces", func(t *testing.T, o *offer) {
+			for len(o.surfaces) <= MaxSlots {
+				o.surfaces = append(o.surfaces, wire.Surface(honestMemory(t)))
+			}
+		}},
 		{"a surface that says it is a descriptor", func(t *testing.T, o *offer) { o.surfaces[1].Kind = wire.HandleFD }},
 		{"no surface in a handle", func(t *testing.T, o *offer) { o.swap(1, nil); o.surfaces[1].Object = nil }},
 		{"one memory twice", func(t *testing.T, o *offer) {
@@ -172,7 +177,7 @@ func TestSizeCannotChangeAfterTheCheck(t *testing.T) {
 		if err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, int64(square.Size())); err != nil {
 			t.Fatal(err)
 		}
-		for _, b := range s.memories[i].(*memfd).pix {
+		for _, b := range s.slots[i].memory.(*memfd).pix {
 			if b != 0 {
 				t.Fatal("a hole shows something")
 			}

@@ -24,12 +24,12 @@ func IOSurfaces() Platform { return Platform{ioSurfaces{}, streams{}} }
 //	planes                         none
 //	pixel format                   BGRA
 //	allocated                      enough for all rows, and not much more
-//	IOSurfaceGetID                 none of them twice
+//	IOSurfaceGetID                 its identity: the sink refuses one twice
 //
 // A maker's kIOSurfaceOffset can be neither asked for nor excluded: no public
 // function answers it. That the base address plus all rows lies in what is mapped
 // where "allocated" is enough is taken from the kernel, which checks a surface
-// when it is made; by our own bound an offset is 64 KiB at most then.
+// when it is made; by our own bound an offset is 1 MiB at most then.
 //
 // None of it changes in a surface's life; pixels can change at any time, and the
 // consumer must not believe them twice.
@@ -40,8 +40,8 @@ type ioSurfaces struct{}
 const ioSurfaceFormat uint32 = 'B'<<24 | 'G'<<16 | 'R'<<8 | 'A'
 
 // ioSurfaceSlack is how much more than its rows a surface may take: whole pages,
-// and what a graphics driver wants behind the end.
-const ioSurfaceSlack = 64 << 10
+// and what a graphics driver wants behind the end, whole tiles of rows for one.
+const ioSurfaceSlack = 1 << 20
 
 // An ioSurface is a reference to one. A consumer's locks are read-only and count
 // as uses, so that a producer who is told that its frame is released, by whomever,
@@ -74,27 +74,12 @@ func (ioSurfaces) create(g Geometry) (memory, error) {
 	return &ioSurface{size: g.Size(), ref: ref}, nil
 }
 
-func (ioSurfaces) adopt(handles []wire.Handle, g Geometry) (all []memory, err error) {
-	defer func() {
-		if err != nil {
-			closeMemories(all)
-			all = nil
-		}
-	}()
-	seen := map[uint32]bool{}
-	for i, h := range handles {
-		s, err := adoptIOSurface(h, g)
-		if err != nil {
-			return all, fmt.Errorf("%w: surface %d: %w", ErrHostile, i, err)
-		}
-		all = append(all, s)
-		id := macos.IOSurfaceGetID(s.ref)
-		if seen[id] {
-			return all, fmt.Errorf("%w: surface %d: the same memory twice", ErrHostile, i)
-		}
-		seen[id] = true
+func (ioSurfaces) adopt(h wire.Handle, g Geometry) (memory, identity, error) {
+	s, err := adoptIOSurface(h, g)
+	if err != nil {
+		return nil, identity{}, fmt.Errorf("%w: %w", ErrHostile, err)
 	}
-	return all, nil
+	return s, identity{uint64(macos.IOSurfaceGetID(s.ref))}, nil
 }
 
 func adoptIOSurface(h wire.Handle, g Geometry) (*ioSurface, error) {

@@ -126,7 +126,7 @@ func TestIOSurfaceOpenRefusesLies(t *testing.T) {
 		"allocation without end":  says(macos.StandinAllocSize, 1<<64-1),
 		"geometry of nothing":     func(_ *testing.T, o *surfaceOffer) { o.geometry.Height = 0 },
 		"a geometry of its own":   func(_ *testing.T, o *surfaceOffer) { o.geometry.Height = 15 },
-		"two surfaces":            func(_ *testing.T, o *surfaceOffer) { o.surfaces[2].Close(); o.surfaces = o.surfaces[:2] },
+		"no surfaces":             func(_ *testing.T, o *surfaceOffer) { closeAll(o.surfaces); o.surfaces = nil },
 		"one handle twice":        func(_ *testing.T, o *surfaceOffer) { o.put(1, o.surfaces[0]) },
 		"a string":                func(_ *testing.T, o *surfaceOffer) { o.put(1, xpcSurface(macos.XPCStringCreate("surface"))) },
 		"null":                    func(_ *testing.T, o *surfaceOffer) { o.put(1, xpcSurface(macos.StandinNullCreate())) },
@@ -300,7 +300,7 @@ func TestStreamFraming(t *testing.T) {
 	for _, c := range []struct {
 		piece []byte
 		whole bool
-	}{{two[:1], false}, {two[1:16], true}, {two[16:31], false}} {
+	}{{two[:1], false}, {two[1:descriptorSize], true}, {two[descriptorSize : 2*descriptorSize-1], false}} {
 		if err := send(t, producer, c.piece); err != nil {
 			t.Fatal(err)
 		}
@@ -311,7 +311,7 @@ func TestStreamFraming(t *testing.T) {
 			t.Fatalf("after %d bytes: %v", len(c.piece), err)
 		}
 	}
-	if err := send(t, producer, append(two[31:], frame(2, 3, Rect{})[:9]...)); err != nil {
+	if err := send(t, producer, append(two[2*descriptorSize-1:], frame(2, 3, Rect{})[:9]...)); err != nil {
 		t.Fatal(err)
 	}
 	if f, err := s.Next(ctx); err != nil || f.Seq != 2 {

@@ -3,6 +3,7 @@ package surface
 import (
 	"errors"
 	"fmt"
+	"runtime"
 )
 
 // A link is one connection to one consumer.
@@ -14,56 +15,61 @@ type link struct {
 }
 
 // replace makes l the current link, frees what was out on the one before, and
-// waits until nobody reads that one any more. c.connecting is held.
-func (c *Chain) replace(l *link) {
-	c.mu.Lock()
-	old := c.link
-	c.link = l
-	for i := range c.slots {
-		if c.slots[i].state == slotOut {
-			c.freeLocked(i)
-		}
-	}
-	c.mu.Unlock()
+// waits until nobody reads that one any more. p.connecting is held.
+func (p *producer) replace(l *link) {
+	p.mu.Lock()
+	old := p.link
+	p.link = l
+	p.freeOutLocked()
+	p.mu.Unlock()
 	old.close()
 	<-old.done
 }
 
 // read takes releases until the link is lost. It belongs to Connect; replace
 // waits for it.
-func (c *Chain) read(l *link) {
+func (p *producer) read(l *link) {
 	defer close(l.done)
+	runtime.LockOSThread() // it waits in the kernel, where a channel does so
+	defer runtime.UnlockOSThread()
 	for {
 		d, err := l.channel.recvRelease()
 		if err == nil {
-			err = c.release(l, d)
+			err = p.release(l, d)
 		}
 		if err != nil {
 			l.close()
-			c.mu.Lock()
-			l.lose(asLost(err))
-			c.mu.Unlock()
+			p.lose(l, err)
 			return
 		}
-		if c.OnRelease != nil {
-			c.OnRelease(d.seq)
+		if p.OnRelease != nil {
+			p.OnRelease(d.seq)
 		}
 	}
 }
 
 // release frees a slot, if that frame is out on this link.
-func (c *Chain) release(l *link, d descriptor) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if l != c.link {
+func (p *producer) release(l *link, d descriptor) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l != p.link {
 		return ErrLost
 	}
-	if s := c.slots[d.slot]; s.state != slotOut || s.seq != d.seq {
+	if d.slot >= len(p.slots) || p.slots[d.slot].state != slotOut || p.slots[d.slot].seq != d.seq {
 		return fmt.Errorf("%w: release of frame %d in slot %d, which is not out", ErrHostile, d.seq, d.slot)
 	}
-	c.released++
-	c.freeLocked(d.slot)
+	p.released++
+	p.freeLocked(d.slot)
 	return nil
+}
+
+func (p *producer) lose(l *link, why error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l == p.link {
+		p.keeper.lostLocked()
+	}
+	l.lose(asLost(why))
 }
 
 func newLink(ch channel) *link {

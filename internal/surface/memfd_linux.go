@@ -18,7 +18,7 @@ import (
 //	                 answer EINVAL or lack the seals.
 //	fstat            of the size we need, the geometry's or that in whole pages
 //	                 (after the seals: before, it could still change)
-//	dev, ino         none of them twice
+//	dev, ino         its identity: the sink refuses one twice
 //
 // WRITE is not sealed, the producer draws into it: pixels can change at any
 // time, and the consumer must not believe them twice.
@@ -50,7 +50,7 @@ const (
 )
 
 func (memfds) create(g Geometry) (memory, error) {
-	fd, err := memfdCreate()
+	fd, err := memfdCreate("portward-surface")
 	if err != nil {
 		return nil, os.NewSyscallError("memfd_create", err)
 	}
@@ -66,11 +66,11 @@ func (memfds) create(g Geometry) (memory, error) {
 
 // memfdCreate makes one that is never executable; kernels before 6.3 do not know how to say so, and
 // some later ones (vm.memfd_noexec=2) want nothing else.
-func memfdCreate() (int, error) {
+func memfdCreate(name string) (int, error) {
 	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
-	fd, err := unix.MemfdCreate("portward-surface", flags|unix.MFD_NOEXEC_SEAL)
+	fd, err := unix.MemfdCreate(name, flags|unix.MFD_NOEXEC_SEAL)
 	if errors.Is(err, unix.EINVAL) {
-		return unix.MemfdCreate("portward-surface", flags)
+		return unix.MemfdCreate(name, flags)
 	}
 	return fd, err
 }
@@ -93,43 +93,20 @@ func mapMemory(fd, size, prot int) (*memfd, error) {
 	return &memfd{pix: b}, nil
 }
 
-// An inode tells two files apart.
-type inode struct{ dev, ino uint64 }
-
-func (memfds) adopt(handles []wire.Handle, g Geometry) (all []memory, err error) {
-	defer func() {
-		if err != nil {
-			closeMemories(all)
-			all = nil
-		}
-	}()
-	seen := map[inode]bool{}
-	for i, h := range handles {
-		m, id, err := adoptMemory(h, g.Size())
-		if err != nil {
-			return all, fmt.Errorf("surface %d: %w", i, err)
-		}
-		all = append(all, m)
-		if seen[id] {
-			return all, fmt.Errorf("surface %d: %w: the same memory twice", i, ErrHostile)
-		}
-		seen[id] = true
-	}
-	return all, nil
-}
-
-func adoptMemory(h wire.Handle, size int) (m *memfd, id inode, err error) {
+func (memfds) adopt(h wire.Handle, g Geometry) (memory, identity, error) {
 	f, ok := h.File()
 	if !ok {
-		return nil, inode{}, fmt.Errorf("%w: a surface that is a %T", ErrHostile, h.Object)
+		return nil, identity{}, fmt.Errorf("%w: a surface that is a %T", ErrHostile, h.Object)
 	}
 	raw, err := f.SyscallConn()
 	if err != nil {
-		return nil, inode{}, err
+		return nil, identity{}, err
 	}
+	var m *memfd
+	var id identity
 	ctlErr := raw.Control(func(fd uintptr) {
-		if id, err = checkMemory(int(fd), size); err == nil {
-			m, err = mapMemory(int(fd), size, unix.PROT_READ)
+		if id, err = checkMemory(int(fd), g.Size()); err == nil {
+			m, err = mapMemory(int(fd), g.Size(), unix.PROT_READ)
 		}
 	})
 	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
@@ -139,21 +116,21 @@ func adoptMemory(h wire.Handle, size int) (m *memfd, id inode, err error) {
 }
 
 // checkMemory is the proof that memfds promises.
-func checkMemory(fd, size int) (inode, error) {
+func checkMemory(fd, size int) (identity, error) {
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(fd, &fs); err != nil || fs.Type != unix.TMPFS_MAGIC {
-		return inode{}, fmt.Errorf("%w: no memory file", ErrHostile)
+		return identity{}, fmt.Errorf("%w: no memory file", ErrHostile)
 	}
 	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
 	if err != nil || seals&finalSize != finalSize {
-		return inode{}, fmt.Errorf("%w: memory that is not sealed against resizing", ErrHostile)
+		return identity{}, fmt.Errorf("%w: memory that is not sealed against resizing", ErrHostile)
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return inode{}, fmt.Errorf("%w: no regular memory file", ErrHostile)
+		return identity{}, fmt.Errorf("%w: no regular memory file", ErrHostile)
 	}
 	if page := int64(os.Getpagesize()); st.Size != int64(size) && st.Size != (int64(size)+page-1)/page*page {
-		return inode{}, fmt.Errorf("%w: memory of %d bytes, not %d", ErrHostile, st.Size, size)
+		return identity{}, fmt.Errorf("%w: memory of %d bytes, not %d", ErrHostile, st.Size, size)
 	}
-	return inode{uint64(st.Dev), st.Ino}, nil
+	return identity{uint64(st.Dev), st.Ino}, nil
 }

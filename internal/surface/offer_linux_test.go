@@ -2,10 +2,13 @@ package surface
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -116,14 +119,84 @@ type offer struct {
 	frames   wire.Handle
 }
 
-func honestOffer(t *testing.T) (o offer, producer *os.File) {
-	producer, theirs := pair(t, unix.SOCK_SEQPACKET)
-	t.Cleanup(func() { producer.Close() })
+func honestOffer(t *testing.T) (o offer, producer *byHand) {
+	producer, theirs := producerByHand(t)
 	o = offer{square, nil, wire.FD(theirs)}
 	for range Slots {
 		o.surfaces = append(o.surfaces, wire.Surface(honestMemory(t)))
 	}
 	return o, producer
+}
+
+// byHand is one end of a channel that writes what it likes into its ring.
+type byHand struct{ *ring }
+
+// producerByHand answers the consumer's end as it is sent.
+func producerByHand(t *testing.T) (*byHand, *os.File) {
+	t.Helper()
+	r, theirs, err := rings{}.create()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &byHand{r.(*ring)}
+	t.Cleanup(p.Close)
+	return p, theirs
+}
+
+// consumerByHand takes the end that a chain made.
+func consumerByHand(t *testing.T, f *os.File) *byHand {
+	t.Helper()
+	defer f.Close()
+	r, err := rings{}.adopt(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &byHand{r.(*ring)}
+	t.Cleanup(p.Close)
+	return p
+}
+
+func (p *byHand) Close() { p.close() }
+
+// send writes an entry, whatever it says.
+func (p *byHand) send(b []byte) error {
+	if !p.enter() {
+		return ErrClosed
+	}
+	defer p.leave()
+	if p.ended() != nil || p.out.at-atomic.LoadUint32(p.out.tail) >= laneEntries {
+		return errors.New("no room, or nobody there")
+	}
+	e := p.out.entry(p.out.at)
+	for i := range e {
+		e[i] = binary.LittleEndian.Uint64(b[8*i:])
+	}
+	p.out.at++
+	p.head(p.out.at)
+	return nil
+}
+
+// untilOver does something again and again.
+func (p *byHand) untilOver(do func()) {
+	for over := false; !over && p.enter(); p.leave() {
+		do()
+		over = p.ended() != nil
+	}
+}
+
+// head says that there are entries up to n.
+func (p *byHand) head(n uint32) {
+	atomic.StoreUint32(p.out.head, n)
+	p.out.rouse()
+}
+
+// message goes over the socket, beside the ring.
+func (p *byHand) message(t *testing.T, b, oob []byte) {
+	t.Helper()
+	var sent error
+	if err := p.socket.raw.Control(func(fd uintptr) { sent = unix.Sendmsg(int(fd), b, oob, nil, sendFlags) }); err != nil || sent != nil {
+		t.Fatal(err, sent)
+	}
 }
 
 // swap puts another handle in a slot.

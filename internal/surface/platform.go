@@ -21,6 +21,9 @@ func Native() Platform { return native() }
 // NewChain makes the buffers, all black and all free.
 func NewChain(g Geometry) (*Chain, error) { return Native().NewChain(g) }
 
+// NewRelay makes a relay without surfaces.
+func NewRelay(g Geometry) (*Relay, error) { return Native().NewRelay(g) }
+
 // Open checks what a peer sent and maps it. It owns the handles, and closes
 // them, whatever it answers: ErrLimit beyond the account, ErrHostile (after
 // the platform's rules) for a peer that lies. A nil account counts nothing.
@@ -33,11 +36,13 @@ type memories interface {
 	// create makes a buffer of g, all zero, for writing.
 	create(g Geometry) (memory, error)
 
-	// adopt maps a peer's buffers for reading, after it has proven that reading
-	// them can never fault. It borrows the handles. The error is ErrHostile for a
-	// lie.
-	adopt(handles []wire.Handle, g Geometry) ([]memory, error)
+	// adopt maps a peer's buffer for reading, after it has proven that reading it
+	// can never fault. It borrows the handle. The error is ErrHostile for a lie.
+	adopt(h wire.Handle, g Geometry) (memory, identity, error)
 }
+
+// An identity tells two buffers apart, by whatever the system tells them apart.
+type identity [2]uint64
 
 // A memory is one buffer that two processes map, seen from one of them.
 type memory interface {
@@ -64,10 +69,4 @@ type channels interface {
 	// adopt answers the consumer's end. It borrows f and refuses, as ErrHostile,
 	// what is no channel.
 	adopt(f *os.File) (channel, error)
-}
-
-func closeMemories(ms []memory) {
-	for _, m := range ms {
-		m.close()
-	}
 }

@@ -1,3 +1,3 @@
 package surface
 
-func native() Platform { return Platform{memfds{}, packets{}} }
+func native() Platform { return Platform{memfds{}, rings{}} }

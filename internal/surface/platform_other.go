@@ -15,7 +15,9 @@ type nowhere struct{}
 
 func (nowhere) create(Geometry) (memory, error) { return nil, errors.ErrUnsupported }
 
-func (nowhere) adopt([]wire.Handle, Geometry) ([]memory, error) { return nil, errors.ErrUnsupported }
+func (nowhere) adopt(wire.Handle, Geometry) (memory, identity, error) {
+	return nil, identity{}, errors.ErrUnsupported
+}
 
 type noChannel struct{}
 

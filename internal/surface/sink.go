@@ -24,21 +24,27 @@ type Frame struct {
 	slot int
 }
 
-// A Sink is the consumer's end of a chain. One goroutine calls Next; the other
-// methods, and Release, belong to anyone.
+// A Sink is the consumer's end of a chain, or of a relay. One goroutine calls
+// Next; the other methods, and Release, belong to anyone.
 type Sink struct {
 	geometry Geometry
 	platform Platform
-	memories []memory
 	channel  channel
 	account  *Account
 
 	mu     sync.Mutex
-	out    [Slots]uint32 // the frame that is out in a slot, or 0
-	last   uint32        // sequence number of the last frame
-	users  int           // frames out, and one until Close
+	slots  []place
+	last   uint32 // sequence number of the last frame
+	users  int    // frames out, and one until Close
 	closed bool
 	err    error // why nothing more will come
+}
+
+// A place is one slot, seen by the consumer.
+type place struct {
+	memory
+	identity
+	out uint32 // the frame that is out in it, or 0
 }
 
 // Open checks what a peer sent and maps it. It owns the handles, and closes
@@ -49,44 +55,79 @@ func (p Platform) Open(g Geometry, surfaces []wire.Handle, frames wire.Handle, a
 	if err := g.Check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrHostile, err)
 	}
-	if err := checkHandles(surfaces); err != nil {
-		return nil, err
+	if n := len(surfaces); n < 1 || n > MaxSlots {
+		return nil, fmt.Errorf("%w: %d surfaces are not 1 to %d", ErrHostile, n, MaxSlots)
 	}
 	f, ok := frames.File()
 	if !ok || frames.Kind != wire.HandleFD {
 		return nil, fmt.Errorf("%w: frame channel is no descriptor", ErrHostile)
 	}
 	s := &Sink{geometry: g, platform: p, account: a, users: 1}
-	if err := a.take(s.bytes()); err != nil {
+	if err := a.take(1, 0); err != nil {
 		return nil, err
 	}
 	if err := s.open(surfaces, f); err != nil {
-		a.giveBack(s.bytes())
+		s.discardLocked()
 		return nil, err
 	}
 	return s, nil
 }
 
 func (s *Sink) open(surfaces []wire.Handle, frames *os.File) (err error) {
-	if s.channel, err = s.platform.channels.adopt(frames); err != nil {
-		return err
+	for _, h := range surfaces {
+		if err := s.addLocked(h); err != nil {
+			return err
+		}
 	}
-	if s.memories, err = s.platform.memories.adopt(surfaces, s.geometry); err != nil {
-		s.channel.close()
-	}
+	s.channel, err = s.platform.channels.adopt(frames)
 	return err
 }
 
-func checkHandles(surfaces []wire.Handle) error {
-	if len(surfaces) != Slots {
-		return fmt.Errorf("%w: %d surfaces instead of %d", ErrHostile, len(surfaces), Slots)
+// Add maps one surface more, which gets the next slot: frames may come in it
+// from now on. It owns the handle, and checks as Open does. Whatever it
+// answers, the sink is as before otherwise.
+func (s *Sink) Add(h wire.Handle) error {
+	defer h.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return s.err
 	}
-	for i, h := range surfaces {
-		if h.Object == nil || h.Kind != wire.HandleSurface {
-			return fmt.Errorf("%w: surface %d is none", ErrHostile, i)
+	return s.addLocked(h)
+}
+
+func (s *Sink) addLocked(h wire.Handle) error {
+	n := len(s.slots)
+	switch {
+	case n == MaxSlots:
+		return fmt.Errorf("%w: more than %d surfaces", ErrHostile, MaxSlots)
+	case h.Object == nil || h.Kind != wire.HandleSurface:
+		return fmt.Errorf("%w: surface %d is none", ErrHostile, n)
+	}
+	if err := s.account.take(0, int64(s.geometry.Size())); err != nil {
+		return err
+	}
+	p, err := s.adoptLocked(h)
+	if err != nil {
+		s.account.giveBack(0, int64(s.geometry.Size()))
+		return fmt.Errorf("surface %d: %w", n, err)
+	}
+	s.slots = append(s.slots, p)
+	return nil
+}
+
+func (s *Sink) adoptLocked(h wire.Handle) (place, error) {
+	m, id, err := s.platform.memories.adopt(h, s.geometry)
+	if err != nil {
+		return place{}, err
+	}
+	for _, other := range s.slots {
+		if other.identity == id {
+			m.close()
+			return place{}, fmt.Errorf("%w: the same memory twice", ErrHostile)
 		}
 	}
-	return nil
+	return place{memory: m, identity: id}, nil
 }
 
 func closeAll(hs []wire.Handle) {
@@ -94,9 +135,6 @@ func closeAll(hs []wire.Handle) {
 		h.Close()
 	}
 }
-
-// bytes is what the sink's memory counts for.
-func (s *Sink) bytes() int64 { return int64(s.geometry.Size()) * Slots }
 
 // Geometry is what all frames have.
 func (s *Sink) Geometry() Geometry { return s.geometry }
@@ -122,10 +160,11 @@ func (s *Sink) Next(ctx context.Context) (Frame, error) {
 // accept makes a frame of a descriptor. The lock is taken without mu: a peer's
 // surface may let one wait, and Close must not.
 func (s *Sink) accept(d descriptor) (Frame, error) {
-	if err := s.take(d); err != nil {
+	m, err := s.take(d)
+	if err != nil {
 		return Frame{}, err
 	}
-	pix, err := s.memories[d.slot].lock()
+	pix, err := m.lock()
 	if err != nil {
 		return Frame{}, s.unreadable(d.slot, err)
 	}
@@ -133,22 +172,33 @@ func (s *Sink) accept(d descriptor) (Frame, error) {
 }
 
 // take holds a descriptor against what came before; its slot is out then.
-func (s *Sink) take(d descriptor) error {
+func (s *Sink) take(d descriptor) (memory, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := d.inside(s.geometry)
-	switch {
-	case s.err != nil:
-		return s.err
-	case err != nil:
-		return s.dieLocked(err)
-	case d.seq <= s.last:
-		return s.dieLocked(fmt.Errorf("%w: frame %d after frame %d", ErrHostile, d.seq, s.last))
-	case s.out[d.slot] != 0:
-		return s.dieLocked(fmt.Errorf("%w: frame %d in slot %d, which is out", ErrHostile, d.seq, d.slot))
+	if s.err != nil {
+		return nil, s.err
 	}
-	s.out[d.slot], s.last = d.seq, d.seq
+	if err := s.checkLocked(d); err != nil {
+		return nil, s.dieLocked(fmt.Errorf("%w: %w", ErrHostile, err))
+	}
+	s.slots[d.slot].out, s.last = d.seq, d.seq
 	s.users++
+	return s.slots[d.slot].memory, nil
+}
+
+func (s *Sink) checkLocked(d descriptor) error {
+	switch {
+	case !d.dirty.within(s.geometry.Bounds()):
+		return fmt.Errorf("rectangles %v outside of %v", d.dirty, s.geometry)
+	case d.seq <= s.last:
+		return fmt.Errorf("frame %d after frame %d", d.seq, s.last)
+	case d.slot >= len(s.slots):
+		return fmt.Errorf("frame %d in slot %d of %d", d.seq, d.slot, len(s.slots))
+	case s.slots[d.slot].out != 0:
+		return fmt.Errorf("frame %d in slot %d, which is out", d.seq, d.slot)
+	case s.users > Slots:
+		return fmt.Errorf("frame %d while %d are out", d.seq, Slots)
+	}
 	return nil
 }
 
@@ -156,7 +206,7 @@ func (s *Sink) take(d descriptor) error {
 func (s *Sink) unreadable(slot int, why error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.out[slot] = 0
+	s.slots[slot].out = 0
 	err := s.dieLocked(fmt.Errorf("%w: surface %d: %w", ErrHostile, slot, why))
 	s.leaveLocked()
 	return err
@@ -177,11 +227,11 @@ func (f Frame) Release() error {
 func (s *Sink) release(slot int, seq uint32) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.out[slot] != seq {
+	if s.slots[slot].out != seq {
 		return errReleased
 	}
-	s.out[slot] = 0
-	s.memories[slot].unlock() // before the producer hears of it
+	s.slots[slot].out = 0
+	s.slots[slot].unlock() // before the producer hears of it
 	err := s.err
 	if err == nil {
 		if err = s.channel.sendRelease(descriptor{slot: slot, seq: seq}); err != nil {
@@ -233,7 +283,13 @@ func (s *Sink) dieLocked(err error) error {
 
 func (s *Sink) leaveLocked() {
 	if s.users--; s.users == 0 {
-		closeMemories(s.memories)
-		s.account.giveBack(s.bytes())
+		s.discardLocked()
 	}
+}
+
+func (s *Sink) discardLocked() {
+	for _, p := range s.slots {
+		p.close()
+	}
+	s.account.giveBack(1, int64(len(s.slots))*int64(s.geometry.Size()))
 }

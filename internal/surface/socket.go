@@ -3,12 +3,10 @@
 package surface
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -96,49 +94,6 @@ func duplicate(f *os.File) (int, error) {
 }
 
 func (s socket) close() { s.file.Close() }
-
-// untilDone is recv, ended by ctx.
-func (s socket) untilDone(ctx context.Context, recv func() (descriptor, error)) (descriptor, error) {
-	if err := ctx.Err(); err != nil {
-		return descriptor{}, err
-	}
-	woken := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(woken)
-		s.file.SetReadDeadline(time.Unix(1, 0))
-	})
-	d, err := recv()
-	if !stop() {
-		<-woken
-		s.file.SetReadDeadline(time.Time{})
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return descriptor{}, ctx.Err()
-	}
-	return d, err
-}
-
-// send never waits. Half a descriptor went out only where the queue was full.
-func (s socket) send(d descriptor) error {
-	b := d.encode()
-	n, sent := 0, error(nil)
-	err := s.raw.Write(func(fd uintptr) bool {
-		sent = ignoringEINTR(func() (err error) {
-			n, err = unix.SendmsgN(int(fd), b[:], nil, nil, sendFlags)
-			return err
-		})
-		return true
-	})
-	switch {
-	case err != nil:
-		return closedOr(err)
-	case sent == nil && n == len(b):
-		return nil
-	case sent == nil, errors.Is(sent, unix.EAGAIN), errors.Is(sent, unix.ENOBUFS):
-		return fmt.Errorf("%w: does not read its messages", ErrHostile)
-	}
-	return fmt.Errorf("%w: %w", ErrLost, os.NewSyscallError("sendmsg", sent))
-}
 
 // read waits for something and answers no more than fits b. Descriptors that a
 // peer attaches to it are dropped by the kernel, because there is no room for

@@ -30,6 +30,7 @@ const (
 	KindBeat        Kind = "beat"
 	KindSessions    Kind = "sessions"
 	KindLease       Kind = "lease"
+	KindAdd         Kind = "add"
 )
 
 // MaxKind is the longest name of a kind, in bytes.

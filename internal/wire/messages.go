@@ -115,15 +115,16 @@ func (c Code) known() bool {
 	return false
 }
 
-// Attach hands a swap chain to netchild: the one time its handles travel.
-// Agent, the endpoint of the agent's own listener, is optional. A chain number
-// names the chain on this connection; attaching it again replaces it.
+// Attach hands a swap chain to netchild, with all the surfaces it has so far: a
+// chain whose surfaces somebody else makes grows by Add. Agent, the endpoint of the
+// agent's own listener, is optional. A chain's number is that of its screen in the
+// login, from 1; attaching it again replaces it.
 type Attach struct {
 	Chain                 uint64
-	Width, Height, Stride uint64 // pixels, pixels, bytes
-	Format                uint64 // a four-character code
-	Surfaces              []Handle
-	Frames                Handle // one end of the frame channel
+	Width, Height, Stride uint64   // pixels, pixels, bytes
+	Format                uint64   // a four-character code
+	Surfaces              []Handle // 1 to MaxSlots, in the order of their slots
+	Frames                Handle   // one end of the frame channel
 	Agent                 Handle
 }
 
@@ -146,12 +147,12 @@ func (m Attach) Dict() Dict {
 func ParseAttach(d Dict) (Attach, error) {
 	f := open(d, KindAttach)
 	m := Attach{
-		Chain:    f.uint("chain", 0, maxUint),
+		Chain:    f.uint("chain", 1, MaxChains),
 		Width:    f.uint("width", 1, MaxSide),
 		Height:   f.uint("height", 1, MaxSide),
 		Stride:   f.uint("stride", 4, MaxStride),
 		Format:   f.uint("format", 1, MaxFormat),
-		Surfaces: f.handles("surfaces", HandleSurface, Slots),
+		Surfaces: f.handles("surfaces", HandleSurface, 1, MaxSlots),
 		Frames:   f.handle("frames", HandleFD),
 		Agent:    f.optional("agent", HandleEndpoint),
 	}
@@ -159,6 +160,25 @@ func ParseAttach(d Dict) (Attach, error) {
 		f.fault("stride", "%d is no multiple of four", m.Stride)
 	}
 	return finish(f, m)
+}
+
+// Add gives an attached chain one surface more, which gets the next slot;
+// answered by OK. The agent puts no frame into it before: so netchild never
+// hears of a slot that it does not know.
+type Add struct {
+	Chain   uint64
+	Surface Handle
+}
+
+// Dict is the message as it travels.
+func (m Add) Dict() Dict {
+	return Dict{"k": string(KindAdd), "chain": m.Chain, "surface": m.Surface}
+}
+
+// ParseAdd reads an Add.
+func ParseAdd(d Dict) (Add, error) {
+	f := open(d, KindAdd)
+	return finish(f, Add{f.uint("chain", 1, MaxChains), f.handle("surface", HandleSurface)})
 }
 
 // Detach ends a chain.
@@ -170,7 +190,7 @@ func (m Detach) Dict() Dict { return Dict{"k": string(KindDetach), "chain": m.Ch
 // ParseDetach reads a Detach.
 func ParseDetach(d Dict) (Detach, error) {
 	f := open(d, KindDetach)
-	return finish(f, Detach{f.uint("chain", 0, maxUint)})
+	return finish(f, Detach{f.uint("chain", 1, MaxChains)})
 }
 
 // Lease asks not to be disturbed until then, by an update for one: an agent

@@ -47,7 +47,8 @@ func samples() map[Kind]struct {
 		KindRefusal:     {parser(ParseRefusal), Refusal{CodeLimit, "no more"}},
 		KindOK:          {parser(ParseOK), OK{}},
 		KindAttach:      {parser(ParseAttach), Attach{1, 1920, 1080, 7680, 'B', surfaces, handle(HandleFD), handle(HandleEndpoint)}},
-		KindDetach:      {parser(ParseDetach), Detach{9}},
+		KindAdd:         {parser(ParseAdd), Add{1, handle(HandleSurface)}},
+		KindDetach:      {parser(ParseDetach), Detach{8}},
 		KindGoodbye:     {parser(ParseGoodbye), Goodbye{ReasonIdle}},
 		KindPing:        {parser(ParsePing), Ping{}},
 		KindPong:        {parser(ParsePong), Pong{1 << 63}},
@@ -157,17 +158,19 @@ func TestMessagesKeepTheirLimits(t *testing.T) {
 		{KindHello, "max", []any{uint64(0)}},
 		{KindHello, "build", []any{long, "a\nb", "\x1b[2J", "\xff", "\u0085"}},
 		{KindHello, "role", []any{"", "supervisor", "netchild"}},
-		{KindHello, "session", []any{"", "a/b", "..", ".hidden", "a b", strings.Repeat("x", MaxSession+1), "é"}},
+		{KindHello, "session", []any{"", "a/b", "..", ".hidden", "1.1", "a b", strings.Repeat("x", MaxSession+1), "é"}},
 		{KindWelcome, "version", []any{uint64(0)}},
 		{KindRefusal, "text", []any{long, "a\x00b"}},
 		{KindRefusal, "code", []any{long}},
+		{KindAttach, "chain", []any{uint64(0), uint64(MaxChains + 1), "1"}},
 		{KindAttach, "width", []any{uint64(0), uint64(MaxSide + 1), uint64(1 << 63)}},
 		{KindAttach, "height", []any{uint64(0), uint64(MaxSide + 1), uint64(1 << 63)}},
 		{KindAttach, "stride", []any{uint64(0), uint64(3), uint64(7681), uint64(MaxStride + 4), uint64(1 << 63)}},
 		{KindAttach, "format", []any{uint64(0), uint64(MaxFormat + 1)}},
-		{KindAttach, "surfaces", []any{surface(2, HandleSurface), surface(4, HandleSurface), surface(3, HandleFD), []any{}, []any{nil, nil, nil}, []any{Handle{Kind: HandleSurface}, Handle{}, 1}}},
+		{KindAttach, "surfaces", []any{surface(MaxSlots+1, HandleSurface), surface(3, HandleFD), []any{}, []any{nil, nil, nil}, []any{Handle{Kind: HandleSurface}, Handle{}, 1}}},
 		{KindAttach, "frames", []any{handle(HandleSurface), Handle{Kind: HandleFD}}},
 		{KindAttach, "agent", []any{handle(HandleFD), Handle{Kind: HandleEndpoint}}},
+		{KindAdd, "surface", []any{handle(HandleFD), Handle{Kind: HandleSurface}, surface(1, HandleSurface)}},
 		{KindGoodbye, "reason", []any{"", "bored"}},
 		{KindDescription, "session", []any{"", "/"}},
 		{KindRelay, "session", []any{"", "../1"}},
@@ -187,6 +190,19 @@ func TestMessagesKeepTheirLimits(t *testing.T) {
 			if m, err := s.parse(d); !errors.Is(err, ErrMalformed) {
 				t.Errorf("%s with %s %v: got %+v, %v", c.kind, c.key, v, m, err)
 			}
+		}
+	}
+}
+
+// A chain is attached with any number of surfaces it may have.
+func TestAttachTakesAllItsSurfaces(t *testing.T) {
+	for n := 1; n <= MaxSlots; n++ {
+		at := Attach{Chain: 1, Width: 1, Height: 1, Stride: 4, Format: 1, Frames: handle(HandleFD)}
+		for range n {
+			at.Surfaces = append(at.Surfaces, handle(HandleSurface))
+		}
+		if m, err := ParseAttach(at.Dict()); err != nil || len(m.Surfaces) != n {
+			t.Errorf("%d surfaces: %v", n, err)
 		}
 	}
 }

@@ -69,7 +69,7 @@ var permits = map[Role]map[Phase][]Kind{
 	RoleAgent: {
 		PhaseFresh:    {KindHello},
 		PhaseGreeted:  {KindAttach, KindDetach, KindRelay, KindLease},
-		PhaseAttached: {KindAttach, KindDetach, KindRelay, KindLease},
+		PhaseAttached: {KindAttach, KindAdd, KindDetach, KindRelay, KindLease},
 		PhaseLeaving:  {KindDetach},
 	},
 	RoleTool: {

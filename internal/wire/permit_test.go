@@ -14,7 +14,7 @@ import (
 const allowed = `
 agent      fresh     hello
 agent      greeted   attach detach lease relay
-agent      attached  attach detach lease relay
+agent      attached  add attach detach lease relay
 agent      leaving   detach
 tool       fresh     hello
 tool       greeted   relay

@@ -10,7 +10,7 @@ import (
 // Limits on the fields of messages. A value beyond one is ErrMalformed.
 const (
 	MaxString   = 256                 // bytes of a text; valid UTF-8 without control characters
-	MaxSession  = 64                  // bytes of a session's id: ASCII letters, digits, '.', '_', '-'
+	MaxSession  = 64                  // bytes of a session's id: ASCII letters, digits, '_', '-'
 	MaxSessions = 64                  // sessions in one list
 	MaxSide     = 16384               // pixels of a width or height
 	MaxStride   = 4 * MaxSide         // bytes of a row; a multiple of four
@@ -19,7 +19,9 @@ const (
 	MaxLife     = 1<<32 - 1           // a life that a supervisor tells: nobody counts further
 	MaxDuration = 30 * 24 * time.Hour // any span of time
 	MaxLease    = 24 * time.Hour      // from now to the end of a lease; a later end is brought forward
-	Slots       = 3                   // surfaces of a chain
+	Slots       = 3                   // frames of a chain that are out at once
+	MaxChains   = 8                   // screens of a login, one to a chain
+	MaxSlots    = 8                   // surfaces of a chain, one to a slot
 )
 
 // A fields reads one message. The first fault sticks; handles are only noted,
@@ -128,12 +130,12 @@ func (f *fields) session(key string) string {
 }
 
 func validSession(s string) bool {
-	if s == "" || len(s) > MaxSession || s[0] == '.' {
+	if s == "" || len(s) > MaxSession {
 		return false
 	}
 	for i := 0; i < len(s); i++ {
 		c := s[i]
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-' {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' {
 			return false
 		}
 	}
@@ -199,13 +201,13 @@ func (f *fields) handle(key string, kind HandleKind) Handle {
 	return h
 }
 
-func (f *fields) handles(key string, kind HandleKind, n int) []Handle {
+func (f *fields) handles(key string, kind HandleKind, low, high int) []Handle {
 	list := field[[]any](f, key)
-	if len(list) != n {
-		f.fault(key, "%d handles instead of %d", len(list), n)
+	if len(list) < low || len(list) > high {
+		f.fault(key, "%d handles are not %d to %d", len(list), low, high)
 		return nil
 	}
-	all := make([]Handle, n)
+	all := make([]Handle, len(list))
 	for i, e := range list {
 		h, ok := e.(Handle)
 		if !ok || h.Kind != kind || h.Object == nil {

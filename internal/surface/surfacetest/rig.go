@@ -19,10 +19,12 @@ import (
 // answers handles of its own.
 type Pass func(t testing.TB, surfaces []wire.Handle, frames *os.File) ([]wire.Handle, wire.Handle)
 
-// A Way is how pixels get from one end of a chain to the other.
+// A Way is how pixels get from one end of a chain to the other, and how somebody
+// else makes surfaces that are relayed.
 type Way struct {
 	Platform surface.Platform
 	Pass     Pass
+	Draw     func(testing.TB, surface.Geometry) Drawing
 }
 
 // patience is for what must happen; nothing is ever expected to take so long.
@@ -170,5 +172,5 @@ func openFiles() int {
 // tells.
 func surfaceMaps() int {
 	b, _ := os.ReadFile("/proc/self/maps")
-	return strings.Count(string(b), "portward-surface") + strings.Count(string(b), "standin-surface")
+	return strings.Count(string(b), "portward-surface") + strings.Count(string(b), "portward-ring") + strings.Count(string(b), "standin-surface")
 }

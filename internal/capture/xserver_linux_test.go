@@ -1,15 +1,9 @@
 package capture
 
 import (
-	"bufio"
-	"bytes"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -17,6 +11,7 @@ import (
 	"github.com/jezek/xgb/xproto"
 	"go.uber.org/goleak"
 
+	"portward/internal/capture/capturetest"
 	"portward/internal/surface"
 )
 
@@ -56,64 +51,6 @@ func eventually(t *testing.T, otherwise string, holds func() bool) {
 	}
 }
 
-// An xvfb is a real X server of the test's own.
-type xvfb struct {
-	cmd    *exec.Cmd
-	number string
-}
-
-func (x *xvfb) display() string { return ":" + x.number }
-func (x *xvfb) socket() string  { return socketPrefix + x.number }
-
-// startXvfb starts a black screen of 640x480 on a display that the server
-// chooses (-displayfd), so that servers of other tests are not met.
-func startXvfb(t *testing.T, args ...string) *xvfb {
-	t.Helper()
-	path, err := exec.LookPath("Xvfb")
-	if err != nil {
-		t.Skip("needs Xvfb")
-	}
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	fixed := []string{"-displayfd", "3", "-screen", "0", "640x480x24", "-nolisten", "tcp", "-noreset", "-br"}
-	cmd := exec.Command(path, append(fixed, args...)...)
-	cmd.ExtraFiles = []*os.File{w}
-	err = cmd.Start()
-	w.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	x := &xvfb{cmd: cmd}
-	t.Cleanup(func() { x.stop(syscall.SIGTERM) })
-	line, err := bufio.NewReader(r).ReadString('\n')
-	if err != nil {
-		t.Fatalf("Xvfb names no display: %v", err)
-	}
-	x.number = strings.TrimSpace(line)
-	return x
-}
-
-// stop ends the server, and what one that was killed leaves behind.
-func (x *xvfb) stop(sig syscall.Signal) {
-	if x.cmd.ProcessState != nil {
-		return
-	}
-	x.cmd.Process.Signal(syscall.SIGCONT)
-	x.cmd.Process.Signal(sig)
-	x.cmd.Wait()
-	lock := "/tmp/.X" + x.number + "-lock"
-	owner, err := os.ReadFile(lock)
-	if err == nil && strings.TrimSpace(string(owner)) == strconv.Itoa(x.cmd.Process.Pid) {
-		os.Remove(x.socket())
-		os.Remove(lock)
-	}
-}
-
-func (x *xvfb) freeze() { x.cmd.Process.Signal(syscall.SIGSTOP) }
-
 // A painter is an ordinary X client that draws on the root window.
 type painter struct {
 	t    *testing.T
@@ -122,10 +59,18 @@ type painter struct {
 	gc   xproto.Gcontext
 }
 
-func newPainter(t *testing.T, x *xvfb) *painter {
+// newPainter draws on the first screen, and hides the pointer there.
+func newPainter(t *testing.T, x *capturetest.Server) *painter {
+	t.Helper()
+	p := newPainterOn(t, x, 0)
+	p.hide()
+	return p
+}
+
+func newPainterOn(t *testing.T, x *capturetest.Server, screen int) *painter {
 	t.Helper()
 	readyXGB()
-	raw, err := net.Dial("unix", x.socket())
+	raw, err := net.Dial("unix", x.Socket())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +79,7 @@ func newPainter(t *testing.T, x *xvfb) *painter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &painter{t: t, conn: conn, root: xproto.Drawable(xproto.Setup(conn).Roots[0].Root)}
+	p := &painter{t: t, conn: conn, root: xproto.Drawable(xproto.Setup(conn).Roots[screen].Root)}
 	if p.gc, err = xproto.NewGcontextId(conn); err != nil {
 		t.Fatal(err)
 	}
@@ -182,14 +127,4 @@ func openScreen(t *testing.T, display string) (*screen, []*surface.Buffer) {
 		t.Fatal(err)
 	}
 	return s.(*screen), chain.Buffers()
-}
-
-// run starts a tool that changes the server from outside.
-func (x *xvfb) run(t *testing.T, name string, args ...string) {
-	t.Helper()
-	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), "DISPLAY="+x.display())
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v: %s", filepath.Base(name), err, bytes.TrimSpace(out))
-	}
 }
