@@ -9,12 +9,16 @@
 //
 // The walk of a frame: the session's own goroutine takes it from Frames, tells
 // the loop, and learns whether anybody could use it. If so it packs and
-// compresses the changed rectangle (outside the loop), gives the frame back and
+// compresses the changed rectangles (outside the loop), gives the frame back and
 // hands the message to the loop, which offers it to the viewers. Without a
 // viewer a frame is given back with no pixel touched.
 //
+// Encoders are one fewer than the processors, so that the loop, and frames that
+// nobody wants, never wait behind encoding. Who waited for one longest is next.
+//
 // A viewer is, for each session, current, stale or blocked. Only a frame that
 // covers the whole picture makes it current; a change that it could not take
-// makes it blocked, and it stays so until it says that its queue has drained;
-// then it is stale, and the hub asks the session for a whole frame.
+// makes it blocked. That ends when a whole frame comes by itself and finds room,
+// or when the viewer says that its queue has drained: then it is stale, and the
+// hub asks the session for a whole frame.
 package hub

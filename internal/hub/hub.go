@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +14,7 @@ const (
 	queueLength = 64          // items waiting for the loop
 	tick        = time.Second // statistics to viewers, and the grain of Idle
 
-	// MaxSessions is how many logins a hub carries at once.
+	// MaxSessions is how many streams a hub carries at once.
 	MaxSessions = 256
 )
 
@@ -39,6 +40,8 @@ type Hub struct {
 	workers sync.WaitGroup
 	viewers atomic.Int32
 
+	encoders chan *encoder // those that are not at work
+
 	// Owned by the loop.
 	ctx        context.Context
 	sessions   map[string]*session
@@ -61,6 +64,7 @@ func New(cfg Config) *Hub {
 		cfg:      cfg,
 		queue:    make(chan *item, queueLength),
 		done:     make(chan struct{}),
+		encoders: newEncoders(max(1, runtime.GOMAXPROCS(0)-1)),
 		sessions: make(map[string]*session),
 		watchers: make(map[*watcher]struct{}),
 	}

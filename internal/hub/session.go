@@ -1,10 +1,10 @@
 package hub
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -18,7 +18,7 @@ type Frames interface {
 	Close() error
 }
 
-// SessionState is what a viewer is told about a session.
+// SessionState is what a viewer is told about a session. ID is a StreamID.
 type SessionState struct {
 	Index  uint16  `json:"index"` // names the session in binary updates
 	ID     string  `json:"id"`
@@ -28,7 +28,7 @@ type SessionState struct {
 	Frames uint64  `json:"frames"` // since the session was first seen
 }
 
-// A session is one login's stream. The second block is owned by the loop.
+// A session is one login's stream, or that of one of its screens. The second block is owned by the loop.
 type session struct {
 	id      string
 	index   uint16
@@ -47,7 +47,8 @@ type session struct {
 	gap           time.Duration // the pause after the next refresh
 }
 
-// Attach makes frames the stream of session id, in place of the one it had.
+// Attach makes frames the stream of session id, which is a StreamID, in place of
+// the one it had.
 // From then on frames is the hub's: it closes it after detach, a replacement,
 // the end of Run or the first error of Next. With an error frames is still the
 // caller's.
@@ -120,15 +121,13 @@ func (h *Hub) remove(s *session) {
 	}
 }
 
-// list answers the sessions in the order of their ids: 2 before 10.
+// list answers the sessions in the order of their ids.
 func (h *Hub) list() []*session {
 	l := make([]*session, 0, len(h.sessions))
 	for _, s := range h.sessions {
 		l = append(l, s)
 	}
-	slices.SortFunc(l, func(a, b *session) int {
-		return cmp.Or(cmp.Compare(len(a.id), len(b.id)), cmp.Compare(a.id, b.id))
-	})
+	slices.SortFunc(l, func(a, b *session) int { return compareIDs(a.id, b.id) })
 	return l
 }
 
@@ -145,9 +144,8 @@ func (h *Hub) states() []SessionState {
 func (h *Hub) work(s *session) {
 	defer close(s.ended)
 	defer s.cancel()
-	var e encoder
 	for {
-		err := h.step(s, &e)
+		err := h.step(s)
 		if err == nil {
 			continue
 		}
@@ -163,12 +161,12 @@ func (h *Hub) work(s *session) {
 }
 
 // step carries one frame to the viewers.
-func (h *Hub) step(s *session, e *encoder) error {
-	f, err := s.frames.Next(s.ctx)
+func (h *Hub) step(s *session) error {
+	f, err := s.next()
 	if err != nil {
 		return err
 	}
-	u, useful, err := h.translate(s, e, f)
+	u, useful, err := h.translate(s, f)
 	if err := errors.Join(err, s.release(f)); err != nil {
 		return err
 	}
@@ -178,13 +176,23 @@ func (h *Hub) step(s *session, e *encoder) error {
 	return h.ask(s.ctx, func() { h.deliver(s, u) })
 }
 
+// next waits for a frame, on a thread of its own where that is in the kernel.
+// What follows it is not for that thread: with it, each word with the loop would
+// cost a change of threads, ten times of what it costs without.
+func (s *session) next() (surface.Frame, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	return s.frames.Next(s.ctx)
+}
+
 // translate tells the loop of f and, if anybody can use it, makes it a message.
-func (h *Hub) translate(s *session, e *encoder, f surface.Frame) (u Update, useful bool, err error) {
+// Only then it waits for an encoder: a frame that nobody wants waits for none.
+func (h *Hub) translate(s *session, f surface.Frame) (u Update, useful bool, err error) {
 	wanted := false
 	if err := h.ask(s.ctx, func() { wanted = h.arrived(s, f) }); err != nil || !wanted {
 		return Update{}, false, err
 	}
-	return e.encode(s.id, s.index, f)
+	return h.encode(s, f)
 }
 
 // arrived counts f and says whether a viewer can use it.
@@ -195,7 +203,7 @@ func (h *Hub) arrived(s *session, f surface.Frame) bool {
 		s.width, s.height = f.Width, f.Height
 		h.publish()
 	}
-	whole := f.Dirty == surface.RegionOf(f.Bounds())
+	whole := isWhole(changes(f), f.Geometry)
 	for w := range h.watchers {
 		if whole || s.standing[w] == current {
 			return h.attached(s)

@@ -2,28 +2,30 @@ package hub
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"portward/internal/surface"
-
-	"github.com/klauspost/compress/s2"
 )
 
 // The binary message of an update. Numbers are little-endian.
 //
 //	offset  size  what
 //	0       1     version, 1
-//	1       1     kind, 1: a rectangle of RGBA, 8 bits each, rows packed, as one
-//	              Snappy block (google/snappy format_description.txt)
+//	1       1     kind, 1: rectangles of RGBA, 8 bits each, as one Snappy block
+//	              (google/snappy format_description.txt)
 //	2       2     index of the session, as SessionState tells it
 //	4       4     sequence number of the frame, as the agent counts
-//	8       2x4   x, y, width, height of the rectangle
-//	16      2x2   width, height of the whole picture
-//	20      ...   the Snappy block
+//	8       2x2   width, height of the whole picture
+//	12      2     n, how many rectangles: 1 to surface.MaxRects
+//	14      nx8   x, y, width, height of each
+//	14+8n   ...   the Snappy block: the rows of the first rectangle, then those
+//	              of the next, without gaps
+//
+// Rectangles may overlap; together they have no more pixels than the picture.
 const (
 	UpdateVersion = 1
 	KindSnappy    = 1
-	UpdateHeader  = 20
+	UpdateHeader  = 14
+	RectSize      = 8
 )
 
 // An Update is one change of a session's picture. Message is shared by all
@@ -37,77 +39,35 @@ type Update struct {
 	Message       []byte
 }
 
-// An encoder makes updates. It keeps its buffers, so each session has its own.
-type encoder struct{ packed, squeezed []byte }
-
-// encode makes the update for f's dirty rectangle; false means that nothing has
-// changed. The frame was checked when its surface was opened; what is repeated
-// here keeps a mistake there from ending the process.
-func (e *encoder) encode(id string, index uint16, f surface.Frame) (Update, bool, error) {
-	g := f.Geometry
-	if err := checkFrame(g, len(f.Pix)); err != nil {
-		return Update{}, false, fmt.Errorf("frame %d of session %s: %w", f.Seq, id, err)
+// changes is what is sent of f: what changed inside the picture, as one
+// rectangle where several would be no fewer pixels.
+func changes(f surface.Frame) surface.Region {
+	r := f.Dirty.Clip(f.Bounds())
+	if b := r.Bounds(); r.Area() >= b.W*b.H {
+		return surface.RegionOf(b)
 	}
-	r := f.Dirty.Bounds().Clip(g.Bounds())
-	if r.Empty() {
-		return Update{}, false, nil
-	}
-	e.pack(f.Pix, g.Stride, r)
-	if n := s2.MaxEncodedLen(len(e.packed)); cap(e.squeezed) < n {
-		e.squeezed = make([]byte, n)
-	}
-	block := s2.EncodeSnappy(e.squeezed[:cap(e.squeezed)], e.packed)
-	return Update{
-		Session: id, Index: index, Seq: f.Seq,
-		Width: g.Width, Height: g.Height,
-		Whole:   r == g.Bounds(),
-		Message: message(index, f.Seq, r, g, block),
-	}, true, nil
+	return r
 }
 
-func checkFrame(g surface.Geometry, size int) error {
-	if err := g.Check(); err != nil {
-		return err
-	}
-	if size < g.Size() {
-		return fmt.Errorf("%d bytes for %v", size, g)
-	}
-	return nil
+func isWhole(r surface.Region, g surface.Geometry) bool {
+	return r == surface.RegionOf(g.Bounds())
 }
 
-func message(index uint16, seq uint32, r surface.Rect, g surface.Geometry, block []byte) []byte {
-	m := make([]byte, 0, UpdateHeader+len(block))
+func message(index uint16, seq uint32, rects []surface.Rect, g surface.Geometry, block []byte) []byte {
+	m := make([]byte, 0, UpdateHeader+RectSize*len(rects)+len(block))
 	m = append(m, UpdateVersion, KindSnappy)
 	m = binary.LittleEndian.AppendUint16(m, index)
 	m = binary.LittleEndian.AppendUint32(m, seq)
-	for _, v := range [...]int{r.X, r.Y, r.W, r.H, g.Width, g.Height} {
-		m = binary.LittleEndian.AppendUint16(m, uint16(v))
+	m = appendShorts(m, g.Width, g.Height, len(rects))
+	for _, r := range rects {
+		m = appendShorts(m, r.X, r.Y, r.W, r.H)
 	}
 	return append(m, block...)
 }
 
-// pack copies r out of pix (surface.FormatBGRX) as opaque RGBA without gaps.
-func (e *encoder) pack(pix []byte, stride int, r surface.Rect) {
-	row := r.W * surface.BytesPerPixel
-	if n := row * r.H; cap(e.packed) < n {
-		e.packed = make([]byte, n)
+func appendShorts(m []byte, values ...int) []byte {
+	for _, v := range values {
+		m = binary.LittleEndian.AppendUint16(m, uint16(v))
 	}
-	e.packed = e.packed[:row*r.H]
-	for y := range r.H {
-		from := (r.Y+y)*stride + r.X*surface.BytesPerPixel
-		swapRow(e.packed[y*row:(y+1)*row], pix[from:from+row])
-	}
-}
-
-// swapRow turns BGRX into opaque RGBA, two pixels at a time. Both slices have
-// the same length, a multiple of a pixel.
-func swapRow(to, from []byte) {
-	for len(from) >= 8 && len(to) >= 8 {
-		v := binary.LittleEndian.Uint64(from)
-		binary.LittleEndian.PutUint64(to, v>>16&0x000000ff_000000ff|v&0x0000ff00_0000ff00|v&0x000000ff_000000ff<<16|0xff000000_ff000000)
-		from, to = from[8:], to[8:]
-	}
-	if len(from) >= surface.BytesPerPixel && len(to) >= surface.BytesPerPixel {
-		to[0], to[1], to[2], to[3] = from[2], from[1], from[0], 0xff
-	}
+	return m
 }

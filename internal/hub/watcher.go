@@ -104,6 +104,7 @@ func (h *Hub) leave(w *watcher) {
 	h.viewers.Store(int32(len(h.watchers)))
 	if len(h.watchers) == 0 {
 		h.emptySince = time.Now()
+		h.relieveEncoders()
 	}
 }
 

@@ -16,6 +16,15 @@ func resize(t *testing.T, page pageContext, width int64) {
 	viewertest.Do(t, page, "resizing", chromedp.EmulateViewport(width, 900))
 }
 
+// evaluates says whether an expression is true on a page that may be about to
+// load another one.
+func evaluates(page pageContext, expression string) bool {
+	ctx, cancel := context.WithTimeout(page, viewertest.Patience)
+	defer cancel()
+	is, err := chromedp.Run(ctx, chromedp.Evaluate[bool](expression))
+	return err == nil && is
+}
+
 // await answers the string that a promise is kept with.
 func await(t *testing.T, page pageContext, promise string) string {
 	t.Helper()

@@ -35,10 +35,15 @@ func httpClient(t *testing.T) *http.Client {
 // is the HTTP answer's.
 func dial(t *testing.T, addr string, header http.Header) (*client, int) {
 	t.Helper()
+	return dialWith(t, httpClient(t), addr, header)
+}
+
+func dialWith(t *testing.T, h *http.Client, addr string, header http.Header) (*client, int) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	opts := &websocket.DialOptions{
-		HTTPClient: httpClient(t),
+		HTTPClient: h,
 		HTTPHeader: http.Header{"Origin": {"https://" + addr}},
 	}
 	for k, v := range header {

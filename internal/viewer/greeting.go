@@ -7,7 +7,9 @@ import (
 	"portward/internal/hub"
 )
 
-// protocolVersion is told in the first message.
+// protocolVersion is told in the first message. It changes with the messages and
+// with the layout of updates, and so does the page's (app.js): a page that is open
+// since before an update then loads itself anew.
 const protocolVersion = 1
 
 // greeting is every text message the server sends; doc.go says when.
@@ -23,7 +25,7 @@ type greeting struct {
 func (s *server) greet(states []hub.SessionState, first bool) []byte {
 	g := greeting{Type: "sessions", Now: time.Now(), Sessions: states}
 	if first {
-		g.Type, g.Version, g.Life, g.Started = "hello", protocolVersion, s.cfg.Life, s.cfg.Started
+		g.Type, g.Version, g.Life, g.Started = "hello", s.version, s.cfg.Life, s.cfg.Started
 	}
 	data, err := json.Marshal(g)
 	if err != nil {

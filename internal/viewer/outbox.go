@@ -7,12 +7,20 @@ import (
 	"portward/internal/hub"
 )
 
-// laneLength is how many updates of one session wait for a viewer.
-const laneLength = 2
+// Bounds of what waits of one session for one viewer.
+const (
+	laneLength = 2       // updates
+	laneBytes  = 8 << 20 // of them together; a single one may be larger: a whole picture
+)
 
 // An outbox is what waits for one viewer: the newest state of the sessions, and
 // a short lane of updates for each session, served in turn, so that a busy login
 // does not starve a quiet one. The hub's loop fills it without ever waiting.
+//
+// A viewer that does not read costs no more than its lanes and the one message
+// that is being written: for each session 8 MiB, or one picture if that is
+// larger (pixels x 4 and, where it does not compress, a sixth more). What waits
+// for several viewers they share. It is let go after patiences.write.
 type outbox struct {
 	wake chan struct{} // holds one token when there may be something to take
 
@@ -25,6 +33,29 @@ type outbox struct {
 type lane struct {
 	updates []hub.Update
 	refused bool // an update found no room; the hub waits to be told of the end
+}
+
+// makeWay drops what a whole picture makes needless, and with it the wish to be
+// told of the end.
+func (l *lane) makeWay(u hub.Update) {
+	if u.Whole {
+		clear(l.updates)
+		l.updates, l.refused = l.updates[:0], false
+	}
+}
+
+func (l *lane) hasRoom(u hub.Update) bool {
+	if len(l.updates) == 0 {
+		return true
+	}
+	return len(l.updates) < laneLength && l.bytes()+len(u.Message) <= laneBytes
+}
+
+func (l *lane) bytes() (n int) {
+	for _, u := range l.updates {
+		n += len(u.Message)
+	}
+	return n
 }
 
 func newOutbox() *outbox {
@@ -40,11 +71,12 @@ func (b *outbox) Offer(u hub.Update) bool {
 		l = &lane{}
 		b.lanes[u.Session] = l
 	}
-	if len(l.updates) == laneLength {
+	l.makeWay(u)
+	if !l.hasRoom(u) {
 		l.refused = true
 		return false
 	}
-	if l.updates = append(l.updates, u); len(l.updates) == 1 {
+	if l.updates = append(l.updates, u); !slices.Contains(b.turns, u.Session) {
 		b.turns = append(b.turns, u.Session)
 	}
 	b.wakeUp()
@@ -93,7 +125,7 @@ func (b *outbox) take() (states []hub.SessionState, u hub.Update, ok bool) {
 	b.turns = b.turns[1:]
 	l := b.lanes[id]
 	u = l.updates[0]
-	if l.updates = l.updates[1:]; len(l.updates) > 0 {
+	if l.updates = slices.Delete(l.updates, 0, 1); len(l.updates) > 0 { // and the message can be collected
 		b.turns = append(b.turns, id)
 	}
 	return nil, u, true

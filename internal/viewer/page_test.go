@@ -1,20 +1,17 @@
 package viewer
 
 import (
-	"bytes"
 	"crypto/tls"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
+	"portward/internal/hub"
 	"portward/internal/surface"
 	"portward/internal/viewer/viewertest"
-
-	"github.com/klauspost/compress/s2"
 )
 
 // noise is a picture in which parts repeat, so that every kind of Snappy
@@ -51,7 +48,8 @@ func selfSigned(t *testing.T) tls.Certificate {
 }
 
 // What an agent shows arrives on the real page, every pixel of it; a change of
-// a rectangle changes that rectangle; another size resizes the canvas.
+// distant rectangles, in one update, changes those; another size resizes the
+// canvas.
 func TestPageShowsPixels(t *testing.T) {
 	browser := viewertest.Browser(t)
 	st := play(t, "127.0.0.1:0", 1, selfSigned(t))
@@ -66,15 +64,17 @@ func TestPageShowsPixels(t *testing.T) {
 	viewertest.WaitDrawn(t, page, "1", 1) // a screen that nothing changes is shown too
 	same(t, viewertest.CanvasPixels(t, page, "1").Pix, rgba)
 
-	r := surface.Rect{X: 7, Y: 11, W: 33, H: 5}
-	for y := r.Y; y < r.Y+r.H; y++ {
-		for i := (y*width + r.X) * 4; i < (y*width+r.X+r.W)*4; i += 4 {
-			copy(bgrx[i:], []byte{1, 2, 3, 4})
-			copy(rgba[i:], []byte{3, 2, 1, 255})
-		}
+	corners := surface.RegionOf(surface.Rect{X: 7, Y: 11, W: 33, H: 5}, surface.Rect{X: 299, Y: 0, W: 2, H: 1},
+		surface.Rect{X: 0, Y: 202, W: 1, H: 1}, surface.Rect{X: 250, Y: 150, W: 51, H: 53})
+	if n := len(corners.Rects()); n != 4 {
+		t.Fatalf("%d rectangles", n)
+	}
+	for i, r := range corners.Rects() {
+		recolour(bgrx, width, r, []byte{1, 2, byte(i), 4})
+		recolour(rgba, width, r, []byte{byte(i), 2, 1, 255})
 	}
 	seq := viewertest.Eval[uint32](t, page, `Number(document.getElementById("screen-1").dataset.seq)`)
-	a.show(r, func(pix []byte) { copy(pix, bgrx) })
+	a.show(corners, func(pix []byte) { copy(pix, bgrx) })
 	viewertest.WaitDrawn(t, page, "1", seq+1)
 	same(t, viewertest.CanvasPixels(t, page, "1").Pix, rgba)
 
@@ -82,6 +82,15 @@ func TestPageShowsPixels(t *testing.T) {
 	enter(t, st, "1", 64, 48, func(pix []byte) { copy(pix, bgrx) })
 	viewertest.WaitFor(t, page, `document.getElementById("screen-1").width === 64`)
 	same(t, viewertest.CanvasPixels(t, page, "1").Pix, rgba)
+}
+
+// recolour fills a rectangle of a picture that is so wide with one pixel.
+func recolour(pix []byte, width int, r surface.Rect, pixel []byte) {
+	for y := r.Y; y < r.Y+r.H; y++ {
+		for x := r.X; x < r.X+r.W; x++ {
+			copy(pix[(y*width+x)*4:], pixel)
+		}
+	}
 }
 
 func same(t *testing.T, got, want []byte) {
@@ -154,8 +163,28 @@ func TestPageSurvivesRestart(t *testing.T) {
 	viewertest.WaitFor(t, page, `document.getElementById("life-8").dataset.life === "8" && !("end" in document.getElementById("life-8").dataset)`)
 }
 
-// The page says that there are no sessions, shows those that come, and never scrolls sideways, from a phone to a wide screen. With -artifacts its
-// screenshots are kept.
+// A page that meets a server of another protocol, after an update, loads the
+// server's own page, with the token; one of the same protocol loads nothing.
+func TestPageLoadsAnew(t *testing.T) {
+	browser := viewertest.Browser(t)
+	cert := selfSigned(t)
+	st := play(t, "127.0.0.1:0", 1, cert)
+	page := viewertest.OpenPage(t, browser, Address(st.addr, testToken))
+	viewertest.WaitStatus(t, page, "connected")
+	viewertest.Eval[string](t, page, `window.mark = "the old page"`)
+
+	st.stop()
+	st = play(t, st.addr, 2, cert)
+	viewertest.WaitFor(t, page, `document.getElementById("life-2") !== null && window.mark === "the old page"`)
+
+	st.stop()
+	play(t, st.addr, 3, cert, func(s *server) { s.version = protocolVersion + 1 })
+	until(t, "the page is another", func() bool { return evaluates(page, `window.mark === undefined && location.hash.length > 1`) })
+}
+
+// The page says that there are no sessions, shows those that come, and never
+// scrolls sideways, from a phone to a wide screen. With -artifacts its screenshots
+// are kept.
 func TestPageLayout(t *testing.T) {
 	browser := viewertest.Browser(t)
 	st := play(t, "127.0.0.1:0", 3, selfSigned(t))
@@ -180,47 +209,40 @@ func TestPageLayout(t *testing.T) {
 	}
 }
 
-// The decoder refuses what is no block of the expected size, and never answers
-// pixels for it.
-func TestDecoderRefuses(t *testing.T) {
+// Each screen of a login has a card that says so, in order, and figures of its
+// own: what the page drew and received of it, which is nothing once it is still.
+func TestPageScreensAndFigures(t *testing.T) {
 	browser := viewertest.Browser(t)
 	st := play(t, "127.0.0.1:0", 1, selfSigned(t))
-	page := viewertest.OpenPage(t, browser, "https://"+st.addr+"/")
-
-	good := s2.EncodeSnappy(nil, bytes.Repeat([]byte("abcdefgh"), 100))
-	blocks := map[string][]byte{
-		"empty":                 {},
-		"endless length":        {0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
-		"other length":          {4, 12, 1, 2, 3, 4},
-		"nothing behind length": good[:2],
-		"truncated":             good[:len(good)-1],
-		"trailing":              append(bytes.Clone(good), 0, 1),
-		"copy before the start": {0xa0, 0x06, 0x01, 0x01},
-		"copy from nowhere":     {0xa0, 0x06, 0x00, 1, 0x01, 0x00},
-		"copy without offset":   {0xa0, 0x06, 0x00, 1, 0x02},
-		"far copy":              {0xa0, 0x06, 0x00, 1, 0x03, 0xff, 0xff, 0xff, 0xff},
-		"literal too long":      {0xa0, 0x06, 0xfc, 0xff, 0xff, 0xff, 0xff},
-		"literal without size":  {0xa0, 0x06, 0xf4},
+	agents := map[string]*agent{}
+	for _, id := range []string{"10", "2", hub.StreamID("2", 2), hub.StreamID("2", 1)} {
+		agents[id] = enter(t, st, id, 64, 48, func([]byte) {})
 	}
-	for name, block := range blocks {
-		if got := unsnap(t, page, block, 800); got != "refused" {
-			t.Errorf("%s: %.60s", name, got)
+	page := viewertest.OpenPage(t, browser, Address(st.addr, testToken))
+	viewertest.WaitFor(t, page, `[...document.querySelectorAll(".session")].map((s) => s.id + ": " + s.querySelector(".name").textContent).join("; ") ===
+		"session-2: Session 2; session-2.1: Session 2, screen 2; session-2.2: Session 2, screen 3; session-10: Session 10"`)
+	for id := range agents {
+		viewertest.WaitDrawn(t, page, id, 1)
+	}
+
+	moving := make(chan struct{})
+	var agent sync.WaitGroup
+	agent.Go(func() {
+		for {
+			select {
+			case <-moving:
+				return
+			default:
+				agents["2.1"].showAll(func(pix []byte) { pix[0]++ })
+			}
 		}
-	}
-	if got := unsnap(t, page, good, 800); got != "abcdefgh" {
-		t.Errorf("the good block: %s", got)
-	}
-}
-
-// unsnap answers the first letters of what the page's decoder makes of block.
-func unsnap(t *testing.T, page pageContext, block []byte, size int) string {
-	t.Helper()
-	arg, err := json.Marshal(base64.StdEncoding.EncodeToString(block))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return await(t, page, fmt.Sprintf(`import("/update.js").then((m) => {
-		const block = Uint8Array.from(atob(%s), (c) => c.charCodeAt(0));
-		try { return String.fromCharCode(...m.unsnap(block, %d).slice(0, 8)); } catch { return "refused"; }
-	})`, arg, size))
+	})
+	const figures = `(id) => { const of = (q) => document.querySelector("#session-" + CSS.escape(id) + " " + q);
+		return [Number(of("canvas").dataset.bps), Number(of(".fps").textContent), of(".bps").textContent, Number(of("canvas").dataset.fps)]; }`
+	viewertest.WaitFor(t, page, `(() => { const [bps, drawn, words, sent] = (`+figures+`)("2.1");
+		return bps > 100 && drawn > 0 && sent > 0 && /^[0-9.]+ [kM]?B.s$/.test(words); })()`)
+	viewertest.WaitFor(t, page, `(`+figures+`)("2.2").join() === "0,0,0 B/s,0"`)
+	close(moving)
+	agent.Wait()
+	viewertest.WaitFor(t, page, `(`+figures+`)("2.1").join() === "0,0,0 B/s,0"`)
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,28 +27,43 @@ type stage struct {
 	hub  *hub.Hub
 	addr string
 	stop func()
+
+	mu    sync.Mutex
+	boxes []*outbox // of its viewers, in the order of their coming
+}
+
+// Subscribe implements Hub.
+func (st *stage) Subscribe(ctx context.Context, v hub.Viewer) (*hub.Subscription, error) {
+	st.mu.Lock()
+	st.boxes = append(st.boxes, v.(*outbox))
+	st.mu.Unlock()
+	return st.hub.Subscribe(ctx, v)
 }
 
 // play starts a stage on addr ("127.0.0.1:0": any port). It ends with the test
-// or with stop, after which addr is free again.
-func play(t *testing.T, addr string, life uint64, cert tls.Certificate) *stage {
+// or with stop, after which addr is free again. A change is made to the server
+// before it serves.
+func play(t *testing.T, addr string, life uint64, cert tls.Certificate, change ...func(*server)) *stage {
 	t.Helper()
 	l := listen(t, addr)
 	ctx, cancel := context.WithCancel(context.Background())
-	h := hub.New(hub.Config{Log: t.Logf})
+	st := &stage{hub: hub.New(hub.Config{Log: t.Logf}), addr: l.Addr().String()}
+	handler := newServer(Config{
+		Hub: st, Token: testToken, Life: life, Started: time.Now(),
+		Hosts: []string{st.addr},
+	})
+	for _, c := range change {
+		c(handler)
+	}
 	srv := &http.Server{
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		TLSConfig:   &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}},
-		Handler: New(Config{
-			Hub: h, Token: testToken, Life: life, Started: time.Now(),
-			Hosts: []string{l.Addr().String()},
-		}),
-		ErrorLog: nil,
+		Handler:     handler,
+		ErrorLog:    nil,
 	}
 	ran, served := make(chan struct{}), make(chan struct{})
-	go func() { defer close(ran); _ = h.Run(ctx) }()
+	go func() { defer close(ran); _ = st.hub.Run(ctx) }()
 	go func() { defer close(served); _ = srv.ServeTLS(l, "", "") }()
-	st := &stage{hub: h, addr: l.Addr().String()}
 	st.stop = func() {
 		cancel()
 		_ = srv.Close()
@@ -71,6 +87,9 @@ func listen(t *testing.T, addr string) net.Listener {
 type agent struct {
 	t     *testing.T
 	chain *surface.Chain
+
+	mu   sync.Mutex // held while a frame is drawn
+	last uint32     // number of the last one
 }
 
 // enter attaches an agent that shows pictures of this size to st. paint is what
@@ -92,23 +111,31 @@ func enter(t *testing.T, st *stage, session string, width, height int, paint fun
 		t.Fatal(err)
 	}
 	a := &agent{t: t, chain: chain}
-	show := func() { a.show(g.Bounds(), paint) }
-	if _, err := st.hub.Attach(t.Context(), session, sink, show); err != nil {
+	if _, err := st.hub.Attach(t.Context(), session, sink, func() { a.showAll(paint) }); err != nil {
 		t.Fatal(err)
 	}
 	return a
 }
 
-// show submits one frame, of which dirty has changed.
-func (a *agent) show(dirty surface.Rect, paint func(pix []byte)) {
+// showAll submits one frame, of which everything has changed.
+func (a *agent) showAll(paint func(pix []byte)) uint32 {
+	return a.show(surface.RegionOf(a.chain.Geometry().Bounds()), paint)
+}
+
+// show submits one frame, of which dirty has changed, and answers its number.
+func (a *agent) show(dirty surface.Region, paint func(pix []byte)) uint32 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	b, err := a.chain.Acquire(ctx)
 	if err != nil {
-		return // the consumer has gone
+		return a.last // the consumer has gone
 	}
 	paint(b.Pix)
-	_ = a.chain.Submit(b, surface.RegionOf(dirty))
+	_ = a.chain.Submit(b, dirty)
+	a.last++
+	return a.last
 }
 
 // dup answers handles of our own for borrowed ones, as a transport does.

@@ -48,6 +48,7 @@ type server struct {
 	strangers chan struct{} // filled by sockets without a proven token
 	seats     chan struct{} // filled by viewers
 	patience  patiences
+	version   int // of the protocol
 }
 
 // New answers the handler of "/" and "/ws". It must be served over TLS. A
@@ -65,6 +66,7 @@ func newServer(cfg Config) *server {
 		strangers: make(chan struct{}, maxStrangers),
 		seats:     make(chan struct{}, maxSeats),
 		patience:  patiences{hello: 5 * time.Second, write: 20 * time.Second, ping: 10 * time.Second},
+		version:   protocolVersion,
 	}
 	for _, h := range cfg.Hosts {
 		s.hosts[strings.ToLower(h)] = true
@@ -84,7 +86,7 @@ func find(path string) (document, bool) {
 		return document{"page/index.html", "text/html; charset=utf-8"}, true
 	case "/style.css":
 		return document{"page/style.css", "text/css; charset=utf-8"}, true
-	case "/app.js", "/lives.js", "/screen.js", "/update.js":
+	case "/app.js", "/lives.js", "/rate.js", "/screen.js", "/update.js":
 		return document{"page" + path, "text/javascript; charset=utf-8"}, true
 	}
 	return document{}, false

@@ -8,14 +8,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"portward/internal/hub"
 
 	"github.com/coder/websocket"
-	"go.uber.org/goleak"
 )
 
 // Rule: who does not say the token sees nothing and is sent away with 1008.
@@ -199,45 +197,6 @@ func TestProtocol(t *testing.T) {
 	}
 	c.say(`{"type":"hello","token":"` + testToken + `"}`)
 	until(t, "the viewer is gone", func() bool { return st.hub.Viewers() == 0 })
-}
-
-// Rule: twenty viewers all see a stream, one of them that reads nothing delays
-// no other, and nothing is left of them.
-func TestTwentyViewers(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	st := play(t, "127.0.0.1:0", 1, selfSigned(t))
-	n := byte(0)
-	bgrx, _ := noise(1, 400, 300) // 480 KB that do not compress: sockets fill
-	a := enter(t, st, "1", 400, 300, func(pix []byte) { copy(pix, bgrx) })
-	lazy := view(t, st.addr)
-	until(t, "the lazy viewer is there", func() bool { return st.hub.Viewers() == 1 })
-
-	const viewers, updates = 20, 15
-	var all sync.WaitGroup
-	seen := make(chan struct{})
-	for range viewers {
-		c := view(t, st.addr)
-		all.Go(func() {
-			for range updates {
-				c.update()
-			}
-			_ = c.Close(websocket.StatusNormalClosure, "")
-		})
-	}
-	go func() { all.Wait(); close(seen) }()
-	for done := false; !done; {
-		select {
-		case <-seen:
-			done = true
-		default:
-			n++
-			a.show(a.chain.Geometry().Bounds(), func(pix []byte) { pix[0] = n })
-		}
-	}
-	lazy.CloseNow()
-	until(t, "all are gone", func() bool { return st.hub.Viewers() == 0 })
-	a.chain.Close()
-	st.stop()
 }
 
 // Rule: a viewer that answers no ping, or takes no message, is let go.

@@ -9,6 +9,7 @@ const firstPause = 50; // ms before the first try to reconnect
 const longestPause = 1000;
 const silence = 5000; // ms without a word, after which a connection counts as dead
 const notAuthorised = 1008; // close status
+const version = 1; // of the protocol, as this page speaks it
 
 const screens = new Screens(document);
 const lives = new Lives(document);
@@ -73,6 +74,8 @@ function connect() {
 function listen(message) {
   ahead = Date.parse(message.now) - Date.now();
   if (message.type === "hello") {
+    // After an update the server may speak another; it has the page for it.
+    if (message.version !== version) return location.reload();
     pause = firstPause;
     lives.begin(message.life, Date.parse(message.started));
     show("connected");
@@ -99,6 +102,7 @@ addEventListener("hashchange", () => {
 });
 setInterval(() => {
   if (heard && performance.now() - heard > silence) reconnect();
+  screens.measure();
   lives.render(serverNow());
 }, 1000);
 start();

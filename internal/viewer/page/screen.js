@@ -1,4 +1,7 @@
-// The cards of the sessions: a canvas, a veil over it while it is not live, figures.
+// The cards of the sessions' screens: a canvas, a veil over it while it is not
+// live, figures.
+
+import { Rate } from "./rate.js";
 
 const keepGone = 5000; // ms that a session's last picture stays after it has gone
 
@@ -37,6 +40,11 @@ export class Screens {
     this.#indexes.get(update.index)?.draw(update);
   }
 
+  // measure shows what came since it was called last.
+  measure() {
+    for (const card of this.#cards.values()) card.measure();
+  }
+
   // lost veils everything: the connection is down, the pictures stay.
   lost() {
     this.#indexes.clear();
@@ -72,20 +80,23 @@ class Card {
   #context;
   #veil;
   #leaving = 0;
+  #drawn = new Rate(); // frames
+  #received = new Rate(); // bytes
 
   constructor(template, id) {
     this.element = template.content.firstElementChild.cloneNode(true);
     this.element.id = "session-" + id;
     this.#canvas = this.#find("canvas");
     this.#canvas.id = "screen-" + id;
-    this.#canvas.setAttribute("aria-label", "Screen of session " + id);
+    this.#canvas.setAttribute("aria-label", title(id) + ", picture");
     // Frames are written from memory, so the canvas is better kept there too.
     this.#context = this.#canvas.getContext("2d", { alpha: false, willReadFrequently: true });
     this.#veil = this.#find(".veil");
-    this.#find(".name").textContent = "Session " + id;
-    this.#find(".full").setAttribute("aria-label", "Show session " + id + " on the full screen");
+    this.#find(".name").textContent = title(id);
+    this.#find(".full").setAttribute("aria-label", title(id) + ", full screen");
     this.#find(".full").onclick = () => this.#find(".screen").requestFullscreen();
     this.veil("waiting");
+    this.measure();
   }
 
   #find(selector) {
@@ -94,9 +105,16 @@ class Card {
 
   figures(s) {
     this.#canvas.dataset.fps = s.fps;
-    this.#find(".fps").textContent = s.fps.toFixed(0);
+    this.#find(".fps").title = `the agent sends ${s.fps.toFixed(0)}`;
     this.#find(".size").textContent = s.width ? `${s.width} × ${s.height}` : "";
     this.#find(".frames").textContent = s.frames.toLocaleString("en");
+  }
+
+  measure() {
+    const received = Math.round(this.#received.take());
+    this.#canvas.dataset.bps = received;
+    this.#find(".fps").textContent = this.#drawn.take().toFixed(0);
+    this.#find(".bps").textContent = bytes(received);
   }
 
   draw(u) {
@@ -104,8 +122,10 @@ class Card {
       this.#canvas.width = u.width;
       this.#canvas.height = u.height;
     }
-    this.#context.putImageData(new ImageData(u.pixels, u.w, u.h), u.x, u.y);
+    for (const r of u.rects) this.#context.putImageData(new ImageData(r.pixels, r.w, r.h), r.x, r.y);
     this.#canvas.dataset.seq = u.seq;
+    this.#drawn.add(1);
+    this.#received.add(u.bytes);
     if (this.element.dataset.state !== "live") this.element.dataset.state = "live";
   }
 
@@ -130,4 +150,16 @@ class Card {
     this.returned();
     this.element.remove();
   }
+}
+
+// title names a stream: "1" is the first screen of session 1, "1.1" the second.
+function title(id) {
+  const [session, screen] = id.split(".");
+  return screen ? `Session ${session}, screen ${Number(screen) + 1}` : "Session " + session;
+}
+
+function bytes(n) {
+  if (n < 1000) return n + " B/s";
+  if (n < 1e6) return (n / 1e3).toFixed(0) + " kB/s";
+  return (n / 1e6).toFixed(1) + " MB/s";
 }
