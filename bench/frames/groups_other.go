@@ -1,0 +1,8 @@
+//go:build !linux
+
+package frames
+
+import "portward/bench/harness"
+
+// Groups are what this room measures: nothing here.
+func Groups(harness.Env) []harness.Group { return nil }
