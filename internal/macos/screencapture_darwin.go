@@ -85,7 +85,7 @@ func CGDisplayPixels(display uint32) (width, height int) {
 }
 
 // An SCStream is SCStream, SCStream.h, macOS 12.3: pictures of one display in
-// 'BGRA', without the mouse pointer.
+// 'BGRA', with the mouse pointer.
 type SCStream struct {
 	sample  func(buffer Ref)
 	stopped func(error)
@@ -153,7 +153,7 @@ func (s *SCStream) make(display Ref, width, height, depth int) error {
 	msgSetWidth.send(config, uint(width))
 	msgSetHeight.send(config, uint(height))
 	msgSetPixelFormat.send(config, uint32('B'<<24|'G'<<16|'R'<<8|'A'))
-	msgSetShowsCursor.send(config, false)
+	msgSetShowsCursor.send(config, true)
 	msgSetQueueDepth.send(config, depth)
 	s.stream = msgInitStream.send(msgAlloc.send(class("SCStream")), filter, config, s.output)
 	if s.stream == 0 {
