@@ -47,8 +47,8 @@ func binDir(t *testing.T) string {
 		if built.err = os.Chmod(built.dir, 0o755); built.err != nil {
 			return
 		}
-		cmd := exec.Command("go", "build", "-o", built.dir+"/", "portward/cmd/...")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		cmd := exec.Command("go", append([]string{"build", "-o", built.dir + "/"}, append(asTests, "portward/cmd/...")...)...)
+		cmd.Env = append(os.Environ(), cgoAsTests)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			built.err = fmt.Errorf("%w\n%s", err, out)
 		}
@@ -256,7 +256,25 @@ func (r *running) finish(code int) report {
 			r.t.Errorf("%s is left", dir)
 		}
 	}
+	r.noRaces()
 	return parseReport(r.t, r.out.String())
+}
+
+// noRaces looks for what the race detector wrote, in programs that were built with
+// it.
+func (r *running) noRaces() {
+	r.t.Helper()
+	logs, _ := filepath.Glob(filepath.Join(r.root, "log", "*"))
+	said := map[string]string{"up": r.errs.String()}
+	for _, path := range logs {
+		b, _ := os.ReadFile(path)
+		said[filepath.Base(path)] = string(b)
+	}
+	for who, text := range said {
+		if _, race, found := strings.Cut(text, "WARNING: DATA RACE"); found {
+			r.t.Errorf("%s: a data race: %s", who, race[:min(len(race), 4000)])
+		}
+	}
 }
 
 // parseReport reads the report as strictly as it is documented.

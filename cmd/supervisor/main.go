@@ -72,7 +72,8 @@ func run() (int, error) {
 		return program.ExitConfig, err
 	}
 
-	s := &supervisor{p: p, cfg: cfg, engine: engine, store: store, log: program.Log("supervisor"), lives: map[watchdog.Life]*watched{}, beats: !deadman.Supported()}
+	s := &supervisor{p: p, cfg: cfg, engine: engine, store: store, log: program.Log("supervisor"), lives: map[watchdog.Life]*watched{}, beats: !deadman.Supported(), desk: openDesk()}
+	defer s.desk.clear()
 	s.dog = watchdog.New(s.patience(), s.env(ctx))
 	switch err = s.serve(ctx); {
 	case ctx.Err() != nil:

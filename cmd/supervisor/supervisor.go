@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"portward/internal/bundle"
@@ -43,6 +44,8 @@ type supervisor struct {
 	struck    watchdog.Life // the latest that we ended
 	killed    watchdog.Life // the latest that somebody else did: the kernel, for want of memory, or a person
 
+	desk       desk
+	unwritten  atomic.Pointer[status.Status] // the latest, nil once it is on the disk
 	publishing sync.Mutex
 	public     bool            // the bundle was verified and netchild's job is loaded
 	told       watchdog.Status // what is public, or will be

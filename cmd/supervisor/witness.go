@@ -106,11 +106,13 @@ func (s *supervisor) witness(life watchdog.Life, d watchdog.Death) watchdog.Evid
 	if d.Exit != nil {
 		r.Exit = fmt.Sprintf("code %d, signal %d, CPU %v", d.Exit.Code, d.Exit.Signal, d.Exit.CPU)
 	}
-	var err error
-	if ev.Where, err = s.store.Add(r, []byte(blob)); err != nil {
-		s.log("%v", err)
-	}
-	s.log("life %d: %v: %s (%s)", life, ev.Class, ev.Text, ev.Where)
+	s.desk.do(func() {
+		where, err := s.store.Add(r, []byte(blob))
+		if err != nil {
+			s.log("%v", err)
+		}
+		s.log("life %d: %v: %s (%s)", life, ev.Class, ev.Text, where)
+	})
 	return ev
 }
 
@@ -151,7 +153,42 @@ func (s *supervisor) publishLocked() {
 	if st.State == watchdog.Held {
 		out.NetChild.HeldUntil, out.NetChild.Next = st.Until, st.Until
 	}
-	if err := status.Write(program.StatusPath(s.p.Root), out); err != nil {
-		s.log("%v", err)
+	s.unwritten.Store(&out)
+	s.desk.do(func() {
+		if latest := s.unwritten.Swap(nil); latest == nil {
+			return // with an earlier one
+		} else if err := status.Write(program.StatusPath(s.p.Root), *latest); err != nil {
+			s.log("%v", err)
+		}
+	})
+}
+
+// A desk writes down, one after the other, what no life shall wait for: a disk
+// that is busy takes longer than netchild does to be there again. Without one,
+// whoever writes waits.
+type desk chan func()
+
+func openDesk() desk {
+	d := make(desk, 64) // a disk that far behind is waited for
+	go func() {
+		for write := range d {
+			write()
+		}
+	}()
+	return d
+}
+
+func (d desk) do(write func()) {
+	if d == nil {
+		write()
+		return
 	}
+	d <- write
+}
+
+// clear returns when all is written that was there to be.
+func (d desk) clear() {
+	written := make(chan struct{})
+	d.do(func() { close(written) })
+	<-written
 }

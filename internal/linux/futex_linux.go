@@ -37,7 +37,7 @@ func FutexWait(shared *uint32, is uint32) error {
 // get one.
 func FutexWaitLong(shared *uint32, is uint32) (late time.Duration, err error) {
 	var woken, goes unix.Timespec
-	errno := waitWithoutP(uintptr(unsafe.Pointer(shared)), uintptr(is), uintptr(unsafe.Pointer(&woken)))
+	errno := withoutP(unix.SYS_FUTEX, uintptr(unsafe.Pointer(shared)), futexWait, uintptr(is), uintptr(unsafe.Pointer(&woken)))
 	if errno != 0 {
 		return 0, errno
 	}
@@ -46,25 +46,6 @@ func FutexWaitLong(shared *uint32, is uint32) (late time.Duration, err error) {
 	}
 	return time.Duration(goes.Nano() - woken.Nano()), nil
 }
-
-// waitWithoutP does what syscall.Syscall does around a call, but for the hint that
-// this one blocks (runtime/proc.go keeps both names for others, go.dev/issue/67401).
-//
-//go:nosplit
-//go:uintptrescapes
-func waitWithoutP(word, is, woken uintptr) syscall.Errno {
-	entersyscallblock()
-	_, _, errno := syscall.RawSyscall6(unix.SYS_FUTEX, word, futexWait, is, 0, 0, 0)
-	syscall.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_MONOTONIC, woken, 0)
-	exitsyscall()
-	return errno
-}
-
-//go:linkname entersyscallblock runtime.entersyscallblock
-func entersyscallblock()
-
-//go:linkname exitsyscall runtime.exitsyscall
-func exitsyscall()
 
 // FutexWake wakes one of those who sleep on the word, in memory that processes
 // share: FUTEX_WAKE of futex(2). It never blocks.

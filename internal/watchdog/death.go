@@ -112,7 +112,7 @@ func (d *Dog) see(death Death) Evidence {
 func (d *Dog) judge() Verdict {
 	death := d.death()
 	e := d.see(death)
-	v := Verdict{d.life, death.Class, death.Text, death.At, death.Uptime, e.Where}
+	v := Verdict{d.life, death.Class, death.Text, death.At, death.Uptime}
 	if !v.Class.settled() && e.Class != None {
 		v.Class, v.Text = e.Class, e.Text
 	}

@@ -59,21 +59,19 @@ type Death struct {
 	Uptime time.Duration // since the engine started it, or, where that was not told, since it checked in
 }
 
-// Evidence is what a witness saw and where that is kept.
+// Evidence is what a witness saw.
 type Evidence struct {
 	Class Class // None: cannot say
 	Text  string
-	Where string
 }
 
 // A Verdict says what became of a life.
 type Verdict struct {
-	Life     Life
-	Class    Class
-	Text     string
-	At       time.Time
-	Uptime   time.Duration
-	Evidence string
+	Life   Life
+	Class  Class
+	Text   string
+	At     time.Time
+	Uptime time.Duration
 }
 
 // A Status is what people are told.

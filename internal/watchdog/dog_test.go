@@ -58,7 +58,7 @@ func (w *world) env() Env {
 			if w.shows != nil {
 				return w.shows(l, d)
 			}
-			return Evidence{Where: fmt.Sprintf("life-%d", l)}
+			return Evidence{}
 		},
 		Report: func(s Status) {
 			w.mu.Lock()

@@ -208,14 +208,14 @@ func TestUptime(t *testing.T) {
 
 func TestKilledWhenNeverReady(t *testing.T) {
 	inWorld(t, policy, func(t *testing.T, w *world) {
-		w.shows = func(Life, Death) Evidence { return Evidence{Class: Deadlock, Text: "other", Where: "here"} }
+		w.shows = func(Life, Death) Evidence { return Evidence{Class: Deadlock, Text: "other"} }
 		w.dog.Started(1, 101, time.Now())
 		later(policy.StartWithin)
 		w.is(Dying)
 		w.did("see 1 never-ready", "kill 1")
 		w.dog.Exited(1, Exit{Signal: 9})
 		s := w.is(Down)
-		want := Verdict{Life: 1, Class: NeverReady, Text: "not checked in within 10s", At: s.Last.At, Uptime: policy.StartWithin, Evidence: "here"}
+		want := Verdict{Life: 1, Class: NeverReady, Text: "not checked in within 10s", At: s.Last.At, Uptime: policy.StartWithin}
 		if s.Last != want {
 			t.Errorf("verdict %+v, want %+v", s.Last, want)
 		}

@@ -77,7 +77,7 @@ func TestTrialFailsByDeath(t *testing.T) {
 		end := w.try(t.Context(), TrialSpec{}, time.Minute)
 		w.undecided(end)
 		w.dog.StartFailed(2, errors.New("no such file"))
-		if v := w.decided(end, StartFailed); v.Life != 2 || v.Evidence != "life-2" {
+		if v := w.decided(end, StartFailed); v.Life != 2 || v.Text != "no such file" {
 			t.Errorf("verdict %+v, want that of life 2", v)
 		}
 	})

@@ -32,11 +32,15 @@ type Conn struct {
 	done      chan struct{}
 
 	mu       sync.Mutex
-	change   *sync.Cond // of anything below
-	wanted   bool       // somebody waits for a link
-	end      error      // why the connection is invalid; nil while it is not
-	link     link       // the present one; nil: asleep
-	up       bool       // both policies said yes to it
+	change   *sync.Cond    // of anything below
+	wanted   bool          // somebody waits for a link
+	end      error         // why the connection is invalid; nil while it is not
+	link     link          // the present one; nil: asleep
+	up       bool          // both policies said yes to it
+	broken   bool          // a write to it failed
+	writing  bool          // the writer is at it
+	occupied bool          // a handler runs
+	inbox    chan *Message // of the goroutine that reads meanwhile; nil: there is none
 	queue    []outgoing
 	calls    map[uint64]*call
 	lastID   uint64

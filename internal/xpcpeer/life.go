@@ -65,50 +65,94 @@ func (c *Conn) live(l link) {
 	if !c.raise() {
 		return
 	}
-	inbox := make(chan *Message, inboxSize)
 	var hands sync.WaitGroup
 	hands.Go(func() { c.write(l) })
-	hands.Go(func() { c.read(l, inbox) })
-	for m := range inbox {
-		c.handle(m)
-	}
+	c.attend(l)
 	hands.Wait()
 }
 
-// read takes the link's packets in until it breaks.
-func (c *Conn) read(l link, inbox chan<- *Message) {
-	defer close(inbox)
+// attend takes the link's packets in until it breaks, and gives the messages among
+// them to the owner. One goroutine does both, so that none has to wake for another:
+// while a handler runs nobody reads, unless readAsideLocked saw to it.
+func (c *Conn) attend(l link) {
 	for {
-		p, err := l.receive()
-		if err == nil {
-			err = c.take(l, p, inbox)
-		}
+		m, err := c.message(l)
 		if err != nil {
 			c.lower(err)
+			return
+		}
+		c.occupy()
+		c.handle(m)
+		if inbox := c.unoccupy(); inbox != nil {
+			for m := range inbox {
+				c.handle(m)
+			}
 			return
 		}
 	}
 }
 
-// take routes one packet.
-func (c *Conn) take(l link, p packet, inbox chan<- *Message) error {
-	switch p.kind {
-	case kindReply:
-		c.settle(p.id, result{dict: p.dict})
-	case kindFailure:
-		c.settle(p.id, result{err: ErrUnanswered})
-	case kindMessage, kindCall:
-		m := &Message{conn: c, link: l, id: p.id, dict: p.dict}
+// occupy says that a handler runs. Calls in flight may be answered meanwhile.
+func (c *Conn) occupy() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.occupied = true
+	c.readAsideLocked()
+}
+
+// unoccupy answers where the messages are, if another goroutine reads by now.
+func (c *Conn) unoccupy() <-chan *Message {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.occupied = false
+	return c.inbox
+}
+
+// readAsideLocked has another goroutine read for the rest of the link's life when a
+// call waits for its reply while a handler runs, perhaps that handler's own.
+func (c *Conn) readAsideLocked() {
+	if !c.occupied || c.inbox != nil || len(c.calls) == 0 || c.end != nil {
+		return
+	}
+	c.inbox = make(chan *Message, inboxSize)
+	go c.readAside(c.link, c.inbox)
+}
+
+func (c *Conn) readAside(l link, inbox chan<- *Message) {
+	defer close(inbox)
+	for {
+		m, err := c.message(l)
+		if err != nil {
+			c.lower(err)
+			return
+		}
 		select {
 		case inbox <- m:
 		case <-c.alive.Done():
 			m.dict.Close()
 		}
-	default:
-		p.dict.Close()
-		return unexpected(p)
 	}
-	return nil
+}
+
+// message waits for one, and gives the replies that come before it to their callers.
+func (c *Conn) message(l link) (*Message, error) {
+	for {
+		p, err := l.receive()
+		if err != nil {
+			return nil, err
+		}
+		switch p.kind {
+		case kindReply:
+			c.settle(p.id, result{dict: p.dict})
+		case kindFailure:
+			c.settle(p.id, result{err: ErrUnanswered})
+		case kindMessage, kindCall:
+			return &Message{conn: c, link: l, id: p.id, dict: p.dict}, nil
+		default:
+			p.dict.Close()
+			return nil, unexpected(p)
+		}
+	}
 }
 
 // handle gives one message to the owner: also after the peer's end, if it was
@@ -120,13 +164,10 @@ func (c *Conn) handle(m *Message) {
 	m.finish()
 }
 
-// write sends what is queued until the link is replaced or the connection
-// ends. After a send that failed it only drops: what the peer wrote before it
-// died is still to be read, and the reader will find its end.
+// write sends what is queued until the link is replaced or the connection ends.
 func (c *Conn) write(l link) {
-	broken := false
 	for {
-		p, ok := c.next(l)
+		p, broken, ok := c.next(l)
 		if !ok {
 			break
 		}
@@ -134,12 +175,7 @@ func (c *Conn) write(l link) {
 			p.drop()
 			continue
 		}
-		if err := l.send(p); err != nil {
-			broken = true
-			if !errors.Is(err, errPeerGone) {
-				l.close()
-			}
-		}
+		c.wrote(l, l.send(p))
 	}
 	if c.reason() != nil {
 		l.close()
@@ -153,7 +189,7 @@ func (c *Conn) present(l link) bool {
 	if c.end != nil {
 		return false
 	}
-	c.link = l
+	c.link, c.broken, c.inbox = l, false, nil
 	return true
 }
 

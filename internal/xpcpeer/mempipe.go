@@ -18,6 +18,7 @@ func memPair() (*memLink, *memLink) {
 
 func (l *memLink) receive() (packet, error) { return l.in.pop() }
 func (l *memLink) send(p parcel) error      { return l.out.push(p.(*bundle)) }
+func (l *memLink) try(p parcel) (bool, error) { return l.out.tryPush(p.(*bundle)) }
 func (l *memLink) hurry()                   { l.out.hurry() }
 func (l *memLink) evidence() *Evidence      { return l.self }
 
@@ -47,9 +48,26 @@ func newMemPipe() *memPipe {
 func (p *memPipe) push(b *bundle) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.bundles) >= memDepth && !p.finished && !p.abandoned && !p.hurried {
+	for p.fullLocked() && !p.hurried {
 		p.change.Wait()
 	}
+	return p.pushLocked(b)
+}
+
+func (p *memPipe) tryPush(b *bundle) (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fullLocked() {
+		return false, nil
+	}
+	return true, p.pushLocked(b)
+}
+
+func (p *memPipe) fullLocked() bool {
+	return len(p.bundles) >= memDepth && !p.finished && !p.abandoned
+}
+
+func (p *memPipe) pushLocked(b *bundle) error {
 	if p.finished || p.abandoned || len(p.bundles) >= memDepth {
 		b.drop()
 		return errPeerGone

@@ -2,6 +2,8 @@ package xpcpeer
 
 import (
 	"context"
+	"errors"
+	"runtime"
 
 	"portward/internal/wire"
 )
@@ -66,6 +68,7 @@ func (c *Conn) begin(d wire.Dict) (uint64, *call, error) {
 	c.lastID = id
 	ca := &call{result: make(chan result, 1)}
 	c.calls[id] = ca
+	c.readAsideLocked()
 	return id, ca, nil
 }
 
@@ -91,7 +94,9 @@ func (c *Conn) leave(id uint64, ca *call) (result, bool) {
 	return result{}, false
 }
 
-// settle gives a reply to its caller; nobody's reply is dropped.
+// settle gives a reply to its caller; nobody's reply is dropped. The caller goes on
+// at once, on the thread that received it: for another one to wake takes longer than
+// all else.
 func (c *Conn) settle(id uint64, r result) {
 	c.mu.Lock()
 	ca := c.calls[id]
@@ -103,7 +108,9 @@ func (c *Conn) settle(id uint64, r result) {
 	c.mu.Unlock()
 	if !heard {
 		r.dict.Close()
+		return
 	}
+	runtime.Gosched()
 }
 
 // failCallsLocked ends every wait for the present link.
@@ -124,19 +131,59 @@ func (c *Conn) answerWaitingLocked(err error) {
 	c.waiting = nil
 }
 
-// enqueueLocked takes over the parcel, also when it fails.
+// enqueueLocked takes over the parcel, also when it fails. What can be written at
+// once is not queued.
 func (c *Conn) enqueueLocked(o outgoing) error {
-	if c.end == nil && len(c.queue) >= c.cfg.MaxQueue {
-		c.quitLocked(ErrFlooded, false)
-	}
-	if c.end != nil {
+	switch {
+	case c.end != nil:
 		o.parcel.drop()
+		return c.end
+	case c.writtenLocked(o.parcel):
+		return nil
+	case len(c.queue) >= c.cfg.MaxQueue:
+		o.parcel.drop()
+		c.quitLocked(ErrFlooded, false)
 		return c.end
 	}
 	c.queue = append(c.queue, o)
 	c.wanted = true
 	c.change.Broadcast()
 	return nil
+}
+
+// writtenLocked writes the parcel if nothing is before it and it takes no waiting.
+func (c *Conn) writtenLocked(p parcel) bool {
+	if !c.up || c.writing || len(c.queue) > 0 {
+		return false
+	}
+	if c.broken {
+		p.drop()
+		return true
+	}
+	written, err := c.link.try(p)
+	c.wroteLocked(c.link, err)
+	return written
+}
+
+func (c *Conn) wrote(l link, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wroteLocked(l, err)
+}
+
+// wroteLocked notes a write that failed. From then on what is to be written to the
+// link is dropped: what the peer wrote before it died is still to be read, and the
+// reader will find its end.
+func (c *Conn) wroteLocked(l link, err error) {
+	if err == nil {
+		return
+	}
+	if c.link == l {
+		c.broken = true
+	}
+	if !errors.Is(err, errPeerGone) {
+		l.close()
+	}
 }
 
 func (c *Conn) dropQueueLocked() {
@@ -147,17 +194,19 @@ func (c *Conn) dropQueueLocked() {
 }
 
 // next waits for a packet to write to l; false when there will be none.
-func (c *Conn) next(l link) (parcel, bool) {
+func (c *Conn) next(l link) (p parcel, broken, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.writing = false
 	for len(c.queue) == 0 && c.end == nil && c.link == l {
 		c.change.Wait()
 	}
 	if len(c.queue) == 0 || c.link != l {
-		return nil, false
+		return nil, false, false
 	}
 	o := c.queue[0]
 	c.queue[0] = outgoing{}
 	c.queue = c.queue[1:]
-	return o.parcel, true
+	c.writing = true
+	return o.parcel, c.broken, true
 }

@@ -9,21 +9,34 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"portward/internal/linux"
 )
 
 // A socketLink is a connected SOCK_SEQPACKET socket: one packet, one dictionary.
+//
+// Who waits for it waits in the kernel and not in the runtime's poller, by way of
+// which a packet takes more than twice as long. shutdown(2) is what wakes him.
 type socketLink struct {
-	file    *os.File
+	file    *os.File // blocking; it is closed when nobody uses it any more
 	raw     syscall.RawConn
 	who     atomic.Pointer[Evidence] // nil: taken from the first packet
-	data    []byte                   // of the packet being received
+	hurried atomic.Bool
+	data    []byte // of the packet being received
 	control []byte
+	last    time.Time // of the receiver: when the packet before came
+	brief   bool      // the next one is soon expected
 }
 
 // newSocketLink takes over the descriptor. who is nil where the first packet
 // names the peer.
 func newSocketLink(fd int, who *Evidence) (*socketLink, error) {
+	err := unix.SetNonblock(fd, false)
 	f := os.NewFile(uintptr(fd), "peer")
+	if err != nil {
+		f.Close()
+		return nil, os.NewSyscallError("fcntl", err)
+	}
 	raw, err := f.SyscallConn()
 	if err != nil {
 		f.Close()
@@ -70,28 +83,60 @@ func rest(ctx context.Context, d time.Duration) error {
 
 func (l *socketLink) evidence() *Evidence { return l.who.Load() }
 
+// close wakes who waits. What was written stays for the peer to read.
 func (l *socketLink) close() {
+	l.shutdown(unix.SHUT_RDWR)
 	l.file.Close()
 	l.who.Load().close()
 }
 
-// hurry lets a waiting send fail; later ones try once.
-func (l *socketLink) hurry() { l.file.SetWriteDeadline(time.Unix(1, 0)) }
+// hurry lets a waiting send fail; later ones try once. The peer's messages are
+// refused from now on.
+func (l *socketLink) hurry() {
+	l.hurried.Store(true)
+	l.shutdown(unix.SHUT_RD)
+}
+
+func (l *socketLink) shutdown(how int) {
+	l.raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), how) })
+}
+
+func (l *socketLink) try(p parcel) (bool, error) {
+	b := p.(*bundle)
+	err := l.sendmsg(b, false)
+	if errors.Is(err, unix.EAGAIN) {
+		return false, nil
+	}
+	b.drop()
+	return true, sendError(err)
+}
 
 func (l *socketLink) send(p parcel) error {
 	b := p.(*bundle)
 	defer b.drop()
+	return sendError(l.sendmsg(b, true))
+}
+
+func (l *socketLink) sendmsg(b *bundle, wait bool) (err error) {
 	rights := rightsOf(b)
-	var err error
-	try := func(fd uintptr) bool {
-		_, err = unix.SendmsgN(int(fd), b.data, rights, nil, unix.MSG_NOSIGNAL)
-		return err != unix.EAGAIN
+	cerr := l.raw.Write(func(fd uintptr) bool {
+		for {
+			_, err = unix.SendmsgN(int(fd), b.data, rights, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+			if err != unix.EAGAIN || !wait || !l.room(int(fd)) {
+				return true
+			}
+		}
+	})
+	return errors.Join(cerr, err)
+}
+
+// room waits until there is some. False: we are in a hurry, or nobody will ever read.
+func (l *socketLink) room(fd int) bool {
+	if l.hurried.Load() {
+		return false
 	}
-	cerr := l.raw.Write(try)
-	if errors.Is(cerr, os.ErrDeadlineExceeded) { // in a hurry: once more, without waiting
-		cerr = l.raw.Control(func(fd uintptr) { try(fd) })
-	}
-	return sendError(errors.Join(cerr, err))
+	has, err := linux.PollLong(fd, unix.POLLOUT|unix.POLLRDHUP)
+	return err == nil && has&unix.POLLOUT != 0
 }
 
 // sendError tells a peer that is gone, or does not read when we are in a
@@ -133,28 +178,46 @@ func (l *socketLink) receive() (packet, error) {
 	return p, err
 }
 
+// soon is how long a thread in the kernel may keep its P: as long as Go's runtime
+// leaves it to him (retake in runtime/proc.go), who takes it away at some expense.
+const soon = 10 * time.Millisecond
+
 // recvmsg waits for a packet. ECONNRESET says that the peer left something
 // unread; it comes once, before what the peer wrote and the end.
 func (l *socketLink) recvmsg() (n int, c *control, flags int, err error) {
-	resets := 0
 	cerr := l.raw.Read(func(fd uintptr) bool {
-		var oob int
-		n, oob, flags, _, err = unix.Recvmsg(int(fd), l.data, l.control, unix.MSG_CMSG_CLOEXEC)
-		for err == unix.EINTR || err == unix.ECONNRESET && resets == 0 {
-			if err == unix.ECONNRESET {
-				resets++
-			}
-			n, oob, flags, _, err = unix.Recvmsg(int(fd), l.data, l.control, unix.MSG_CMSG_CLOEXEC)
+		if !l.brief {
+			linux.PollLong(int(fd), unix.POLLIN)
 		}
+		var oob int
+		n, oob, flags, err = l.packet(int(fd))
 		if err == nil {
 			c = parseControl(l.control[:oob])
 		}
-		return err != unix.EAGAIN
+		return true
 	})
 	if cerr != nil || err != nil {
 		return 0, nil, 0, errPeerGone
 	}
+	now := time.Now()
+	l.brief, l.last = now.Sub(l.last) < soon, now
 	return n, c, flags, nil
+}
+
+func (l *socketLink) packet(fd int) (n, oob, flags int, err error) {
+	for resets := 0; ; {
+		n, oob, flags, _, err = unix.Recvmsg(fd, l.data, l.control, unix.MSG_CMSG_CLOEXEC)
+		switch {
+		case err == unix.ECONNRESET && resets == 0:
+			resets++
+		case err == unix.EAGAIN: // somebody who has the socket, too, made it so
+			if _, err := linux.PollLong(fd, unix.POLLIN); err != nil {
+				return 0, 0, 0, err
+			}
+		case err != unix.EINTR:
+			return n, oob, flags, err
+		}
+	}
 }
 
 // identify takes the evidence from the first packet, then stops asking for it.

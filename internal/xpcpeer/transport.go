@@ -35,11 +35,14 @@ type acceptor interface {
 }
 
 // A link is one life of a connection. receive is called by one goroutine at a
-// time, send by one at a time, the others by any.
+// time, try and send by one at a time, the others by any.
 type link interface {
 	// receive waits for a packet. errPeerGone: that, or close was called.
 	// wire.ErrMalformed: the peer broke the rules.
 	receive() (packet, error)
+	// try is send where that takes no waiting. False: it would, or the transport
+	// cannot tell, and the parcel is still the caller's.
+	try(parcel) (bool, error)
 	// send waits until the packet is on its way and closes the parcel in any case.
 	// errPeerGone: it is, or would have to be waited for in a hurry.
 	send(parcel) error
