@@ -57,7 +57,7 @@ var rooms = map[string]room{
 
 	"internal/watchdog":            {alone, []string{"net", "os/exec"}, "the rules of life and death are tested with no process and no disk; std only"},
 	"internal/wire":                {alone, []string{"net", "os/exec"}, "what is said is independent of how it travels"},
-	"internal/xpcpeer":             {[]string{"internal/wire", "internal/macos"}, []string{"net/http", "internal/surface"}, "it carries dictionaries and handles and knows neither surfaces nor kinds"},
+	"internal/xpcpeer":             {[]string{"internal/linux", "internal/wire", "internal/macos"}, []string{"net/http", "internal/surface"}, "it carries dictionaries and handles and knows neither surfaces nor kinds"},
 	"internal/jobs":                {[]string{"internal/durable"}, []string{"net/http", "internal/watchdog", "internal/wire"}, "an engine knows plists and processes, not this product"},
 	"internal/linux":               {alone, nil, "the room of unsafe code stays small and knows nobody"},
 	"internal/macos":               {alone, []string{"net/http", "os/exec"}, "C functions with their types, and no idea what for"},

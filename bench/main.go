@@ -1,91 +1,145 @@
 // Command bench knows which groups there are and how one run of them is shown. It
-// must never know how anything is measured.
-//
-//	cd bench && go run . [-only REGEX] [-quick] [-out ../docs/benchmarks] [-limit 19m]
-//
-// It installs what it compares with from Debian where it runs as root, without
-// starting any service, and needs nothing else to be running. What cannot run on a
-// machine is shown as absent. The exit code is 1 when a goal was missed.
+// must never know how anything is measured. `go run . -h` says how it is used.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
-	"slices"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
-	"portward/bench/frames"
 	"portward/bench/harness"
-	"portward/bench/ipc"
-	"portward/bench/supervise"
 )
 
-// peers are Debian's packages that the groups compare with or need.
-func peers() []string {
-	return []string{
-		"runit", "s6", "daemontools", "systemd", "supervisor", "monit", "dbus",
-		"gcc", "libc6-dev", "xvfb", "chromium", "x11-apps",
+// The exit codes.
+const (
+	exitMet    = 0
+	exitMissed = 1
+	exitUsage  = 64
+	exitAgain  = 75
+)
+
+// A request is what the command line says.
+type request struct {
+	groups   []string // names of those that are chosen
+	packages []string // that they need
+	quick    bool
+	out      string // directory for the report; "" for none
+	limit    time.Duration
+	install  bool
+	command  string // how this run was asked for, from the repository's root
+}
+
+func main() { os.Exit(bench(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// bench answers the exit code.
+func bench(args []string, stdout, stderr io.Writer) int {
+	q, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(stdout, help())
+		return exitMet
 	}
-}
-
-func groups(env harness.Env) []harness.Group {
-	return slices.Concat(supervise.Groups(env), ipc.Groups(env), frames.Groups(env))
-}
-
-func main() {
-	var o harness.Options
-	flag.StringVar(&o.Only, "only", "", "run the groups whose names match this regular expression")
-	flag.BoolVar(&o.Quick, "quick", false, "a third of the rounds: to see that it works")
-	flag.StringVar(&o.Out, "out", "", "write results.json, plots and README.md into this directory")
-	flag.DurationVar(&o.Limit, "limit", 19*time.Minute, "begin no round after so long")
-	flag.Parse()
-	o.Print = func(format string, args ...any) { fmt.Printf(format, args...) }
-	if flag.NArg() > 0 {
-		fmt.Fprintf(os.Stderr, "bench: no argument %q\nhint: -only REGEX chooses groups\n", flag.Arg(0))
-		os.Exit(64)
+	if err != nil {
+		fmt.Fprintln(stderr, "bench:", err)
+		return exitUsage
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	report, err := run(ctx, o)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(75)
+	defer stop()
+	report, err := q.run(ctx, func(format string, args ...any) { fmt.Fprintf(stdout, format, args...) })
+	switch {
+	case err != nil:
+		fmt.Fprintln(stderr, "bench:", err)
+		return exitAgain
+	case report.Missed() || len(report.Failures()) > 0:
+		return exitMissed
+	default:
+		return exitMet
 	}
-	if report.Missed() {
-		os.Exit(1)
+}
+
+func parse(args []string) (request, error) {
+	q := request{command: command(args)}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	only := flags.String("only", "", "")
+	flags.BoolVar(&q.quick, "quick", false, "")
+	flags.StringVar(&q.out, "out", "", "")
+	flags.DurationVar(&q.limit, "limit", limit, "")
+	flags.BoolVar(&q.install, "install", true, "")
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return q, err
+	case err != nil:
+		return q, fmt.Errorf("%w\nhint: -h lists the flags", err)
+	case flags.NArg() > 0:
+		return q, fmt.Errorf("no argument %q\nhint: -only REGEX chooses of these groups:\n%s", flags.Arg(0), listed())
+	case q.limit < 0:
+		return q, fmt.Errorf("-limit %v: less than nothing\nhint: 0 is no limit", q.limit)
 	}
+	q.groups, q.packages, err = choose(*only)
+	return q, err
 }
 
 // run measures, shows and writes. What was measured before a signal is shown and
 // written too.
-func run(ctx context.Context, o harness.Options) (harness.Report, error) {
+func (q request) run(ctx context.Context, print func(string, ...any)) (harness.Report, error) {
 	began := time.Now()
-	env, err := harness.NewEnv(o.Print)
+	env, err := harness.NewEnv(print)
 	if err != nil {
 		return harness.Report{}, err
 	}
 	defer env.Close()
-	if err := harness.Install(ctx, peers(), o.Print); err != nil {
+	load := harness.LoadNow()
+	sayLoad(load, print)
+	if err := harness.Install(ctx, q.packages, q.install, print); err != nil {
 		return harness.Report{}, fmt.Errorf("installing peers: %w", err)
 	}
-	report := harness.Report{Machine: harness.ThisMachine(env.Root, command())}
-	report.Results, err = harness.Run(ctx, groups(env), o)
+	report := harness.Report{Machine: harness.ThisMachine(env.Root, q.command, load), Quick: q.quick}
+	report.Results, err = harness.Run(ctx, named(q.groups, env), q.options(began, print))
 	report.Seconds = time.Since(began).Seconds()
-	if o.Out != "" && len(report.Results) > 0 {
-		if err := report.Write(o.Out); err != nil {
-			return report, fmt.Errorf("writing %s: %w", o.Out, err)
+	if q.out != "" && len(report.Results) > 0 {
+		if err := report.Write(q.out, filepath.Join(env.Root, "bench", "missed")); err != nil {
+			return report, fmt.Errorf("writing %s: %w", q.out, err)
 		}
 	}
-	o.Print("%s", report.Summary())
+	print("%s", report.Summary())
 	return report, err
 }
 
-// command is how this run was asked for, from the repository's root.
-func command() string {
-	return strings.TrimSpace("cd bench && go run . " + strings.Join(os.Args[1:], " "))
+func (q request) options(began time.Time, print func(string, ...any)) harness.Options {
+	o := harness.Options{Quick: q.quick, Print: print}
+	if q.limit > 0 {
+		o.End = began.Add(q.limit)
+	}
+	return o
+}
+
+// sayLoad warns before minutes are spent on figures of a busy machine.
+func sayLoad(load harness.Load, print func(string, ...any)) {
+	if load != "" {
+		print("load average %s\n", load)
+	}
+	if busy := load.Busy(); busy != "" {
+		print("warning: it is %s\n", busy)
+	}
+}
+
+// command is what a shell would be told to run this again.
+func command(args []string) string {
+	words := []string{"cd bench && go run ."}
+	for _, a := range args {
+		if a == "" || strings.ContainsAny(a, " \t\n\"'`$&|;<>()*?[]#~!{}\\") {
+			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+		words = append(words, a)
+	}
+	return strings.Join(words, " ")
 }

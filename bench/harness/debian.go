@@ -17,18 +17,19 @@ const (
 )
 
 // Install installs those Debian packages that are missing, without starting their
-// services. What cannot be installed is printed: the cases that need it are absent.
-// Nothing is installed where there is no apt-get or the user is not root.
-func Install(ctx context.Context, packages []string, print func(format string, args ...any)) error {
+// services, and says before which. What cannot be installed is printed: the cases that
+// need it are absent. Nothing is installed unless wanted, where there is no apt-get,
+// and by anyone but root.
+func Install(ctx context.Context, packages []string, wanted bool, print func(format string, args ...any)) error {
 	missing := missingOf(packages)
 	if len(missing) == 0 {
 		return nil
 	}
-	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
-		print("not installed (not root, or no apt-get): %s\n", strings.Join(missing, " "))
+	if why := notInstalling(wanted); why != "" {
+		print("not installed (%s): %s\nWhat needs them is absent.\n", why, strings.Join(missing, " "))
 		return nil
 	}
-	print("installing from Debian: %s\n", strings.Join(missing, " "))
+	print("apt-get installs (-install=false does not): %s\n", strings.Join(missing, " "))
 	allow, err := forbidStarts()
 	if err != nil {
 		return err
@@ -37,6 +38,21 @@ func Install(ctx context.Context, packages []string, print func(format string, a
 		print("%v\n", err)
 	}
 	return allow()
+}
+
+// notInstalling says why nothing is installed, or "".
+func notInstalling(wanted bool) string {
+	_, err := exec.LookPath("apt-get")
+	switch {
+	case !wanted:
+		return "-install=false"
+	case err != nil:
+		return "no apt-get"
+	case os.Geteuid() != 0:
+		return "not root"
+	default:
+		return ""
+	}
 }
 
 // apt tries the lists of packages as they are first: they are usually there.

@@ -66,9 +66,12 @@ func (e Env) Dir(name string) (string, error) {
 }
 
 // Floor answers the program built from bench/floor/NAME.c with gcc -O2, static.
-// It is built when it is first asked for.
+// It is built when it is first asked for. Without gcc the asker is absent.
 func (e Env) Floor(name string) (string, error) {
 	return e.once("floor/"+name, func(out string) error {
+		if _, err := exec.LookPath("gcc"); err != nil {
+			return Absent("no gcc (Debian package gcc)")
+		}
 		source := filepath.Join(e.Root, "bench", "floor", name+".c")
 		return e.run(e.Root, nil, "gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-static", "-pthread", "-o", out, source)
 	})

@@ -67,11 +67,12 @@ const (
 
 // A Goal says how two cases of a group must compare.
 type Goal struct {
-	Of, To string  // names of cases; To "" : the figure of Of itself is judged
-	Stat   Stat    // P50 if empty
-	Most   float64 // Of/To (or Of) must be at most this; 0: not asked
-	Least  float64 // To/Of must be at least this ("so many times faster"); 0: not asked
-	Text   string  // the goal in the words of people
+	Of    string  `json:"of"`              // the name of a case
+	To    string  `json:"to,omitempty"`    // another one's; "": the figure of Of itself is judged
+	Stat  Stat    `json:"stat,omitempty"`  // P50 if empty
+	Most  float64 `json:"most,omitempty"`  // Of/To (or Of) must be at most this; 0: not asked
+	Least float64 `json:"least,omitempty"` // To/Of must be at least this ("so many times faster"); 0: not asked
+	Text  string  `json:"text"`            // the goal in the words of people
 }
 
 // A Plot is how a group is drawn.
@@ -81,12 +82,10 @@ type Plot struct {
 	Log    bool // logarithmic axis of values
 }
 
-// Options are what the command line says.
+// Options say how groups are run.
 type Options struct {
-	Only  string        // regular expression on names of groups
-	Quick bool          // a third of the rounds, at least two: to see that it works
-	Out   string        // directory for results.json, the plots and README.md; "" for none
-	Limit time.Duration // for the whole run; what does not fit is reported as not run
+	Quick bool      // a third of the rounds, at least two, and no goal judged: to see that it works
+	End   time.Time // no round begins later; what does not fit is reported as not run; zero: none
 	Print func(format string, args ...any)
 }
 

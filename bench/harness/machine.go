@@ -1,9 +1,11 @@
 package harness
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -18,13 +20,14 @@ type Machine struct {
 	System   string    `json:"system"` // the distribution
 	Go       string    `json:"go"`
 	GCC      string    `json:"gcc"`
-	Portward string    `json:"portward"` // the clone's commit, "+" when it was changed since
-	LoadThen string    `json:"loadBefore"`
+	Portward string    `json:"portward"`   // the clone's commit, "+" when it was changed since
+	Load     Load      `json:"loadBefore"` // when the run began
 	Command  string    `json:"command"`
 }
 
-// ThisMachine asks for the facts. What cannot be had is "".
-func ThisMachine(root, command string) Machine {
+// ThisMachine asks for the facts. What cannot be had is "". The load is that of before
+// the run did anything.
+func ThisMachine(root, command string, load Load) Machine {
 	return Machine{
 		Time: time.Now().UTC().Truncate(time.Second),
 		CPU:  field("/proc/cpuinfo", "model name", ":"), CPUs: runtime.NumCPU(),
@@ -32,8 +35,29 @@ func ThisMachine(root, command string) Machine {
 		Kernel: said("uname", "-sr"),
 		System: strings.Trim(field("/etc/os-release", "PRETTY_NAME", "="), `"`),
 		Go:     runtime.Version(), GCC: said("gcc", "-dumpfullversion"),
-		Portward: commit(root), LoadThen: firstLine("/proc/loadavg"), Command: command,
+		Portward: commit(root), Load: load, Command: command,
 	}
+}
+
+// busyLoad is the load for each CPU above which figures are those of a busy machine.
+const busyLoad = 0.5
+
+// A Load is what /proc/loadavg says, "" where there is none.
+type Load string
+
+// LoadNow asks for it.
+func LoadNow() Load { return Load(firstLine("/proc/loadavg")) }
+
+// Busy says what is wrong with a load to measure under, or "".
+func (l Load) Busy() string { return l.busy(runtime.NumCPU()) }
+
+func (l Load) busy(cpus int) string {
+	minute, _, _ := strings.Cut(string(l), " ")
+	load, err := strconv.ParseFloat(minute, 64)
+	if err != nil || load <= busyLoad*float64(cpus) {
+		return ""
+	}
+	return fmt.Sprintf("above %v for each of %d CPUs: something else runs, do not trust the figures", busyLoad, cpus)
 }
 
 func commit(root string) string {

@@ -13,14 +13,16 @@ import (
 // A Report is a whole run.
 type Report struct {
 	Machine Machine  `json:"machine"`
+	Quick   bool     `json:"quick,omitempty"` // too few samples to judge goals
 	Seconds float64  `json:"seconds"`
 	Results []Result `json:"results"`
 }
 
-// Write writes results.json, a picture for each group and README.md into dir. A run of
-// some groups replaces theirs and keeps the pictures of others; the table and the
-// JSON are always of one run.
-func (r Report) Write(dir string) error {
+// Write writes results.json, a picture for each group, README.md and summary.md into
+// dir. A run of some groups replaces theirs and keeps the pictures of others; the
+// tables and the JSON are always of one run. Why the goals of a group are missed is
+// read from GROUP.md in the directory why, where there is one.
+func (r Report) Write(dir, why string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -30,7 +32,8 @@ func (r Report) Write(dir string) error {
 	}
 	errs := []error{
 		os.WriteFile(filepath.Join(dir, "results.json"), append(text, '\n'), 0o644),
-		os.WriteFile(filepath.Join(dir, "README.md"), r.markdown(), 0o644),
+		os.WriteFile(filepath.Join(dir, "README.md"), r.markdown(why), 0o644),
+		os.WriteFile(filepath.Join(dir, "summary.md"), r.summary(), 0o644),
 	}
 	for _, g := range r.Results {
 		if svg := SVG(g); svg != "" {
@@ -40,7 +43,7 @@ func (r Report) Write(dir string) error {
 	return errors.Join(errs...)
 }
 
-func (r Report) markdown() []byte {
+func (r Report) markdown(why string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Benchmarks\n\nWritten by `%s`; do not edit. One run, %.0f s, of everything on one machine: "+
 		"goals are ratios of figures of this run.\n\n"+
@@ -50,6 +53,7 @@ func (r Report) markdown() []byte {
 	r.goals(&b)
 	for _, g := range r.Results {
 		g.markdown(&b)
+		g.whyMissed(&b, why)
 	}
 	return b.Bytes()
 }
@@ -58,7 +62,7 @@ func (m Machine) markdown(b *bytes.Buffer) {
 	for _, fact := range [][2]string{
 		{"Date", m.Time.Format("2006-01-02 15:04 MST")}, {"Machine", fmt.Sprintf("%d x %s, %s", m.CPUs, m.CPU, m.Memory)},
 		{"System", m.System + ", " + m.Kernel}, {"Built with", m.Go + ", gcc " + m.GCC},
-		{"Portward", m.Portward}, {"Load before", m.LoadThen},
+		{"Portward", m.Portward}, {"Load before", strings.TrimSuffix(string(m.Load)+", "+m.Load.Busy(), ", ")},
 	} {
 		fmt.Fprintf(b, "- %s: %s\n", fact[0], fact[1])
 	}
@@ -67,7 +71,12 @@ func (m Machine) markdown(b *bytes.Buffer) {
 
 // goals is the summary: every goal of the run in one table.
 func (r Report) goals(b *bytes.Buffer) {
-	b.WriteString("## Goals\n\n| group | goal | figure | |\n|---|---|---|---|\n")
+	b.WriteString("## Goals\n\n")
+	if r.Quick {
+		fmt.Fprintf(b, "%s\n\n", tooFew)
+		return
+	}
+	b.WriteString("| group | goal | figure | |\n|---|---|---|---|\n")
 	for _, g := range r.Results {
 		for _, v := range g.Goals {
 			shown := strings.TrimPrefix(v.Shown+"; "+v.Why, "; ")
@@ -117,28 +126,4 @@ func (c CaseResult) markdown(b *bytes.Buffer, unit Unit, base float64) {
 // cell keeps a text from breaking its table.
 func cell(text string) string {
 	return strings.NewReplacer("\n", " ", "|", "\\|").Replace(text)
-}
-
-// Missed tells whether a goal of the run was not met.
-func (r Report) Missed() bool {
-	for _, g := range r.Results {
-		for _, v := range g.Goals {
-			if v.State != Met {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// Summary is every goal in a line, for a terminal.
-func (r Report) Summary() string {
-	var b strings.Builder
-	for _, g := range r.Results {
-		for _, v := range g.Goals {
-			fmt.Fprintf(&b, "%s: %s\n", g.Name, v)
-		}
-	}
-	fmt.Fprintf(&b, "%.0f s\n", r.Seconds)
-	return b.String()
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 )
 
@@ -21,7 +20,7 @@ type Result struct {
 	NotRun  string       `json:"notRun,omitempty"` // why there are no figures, or fewer rounds than wanted
 	Seconds float64      `json:"seconds"`          // what the group took
 	Cases   []CaseResult `json:"cases"`
-	Goals   []Verdict    `json:"goals,omitempty"`
+	Goals   []Verdict    `json:"goals,omitempty"` // none of a quick run
 
 	Plot Plot `json:"-"`
 }
@@ -36,57 +35,34 @@ type CaseResult struct {
 	Summary Summary `json:"summary"`
 }
 
-// Run runs the groups that o chooses, one after the other, and answers what they came
-// to, those that did not fit into the limit too. It stops early only when ctx ends.
+// Run runs the groups, one after the other, and answers what they came to, those that
+// did not fit before the end too. It stops early only when ctx ends.
 func Run(ctx context.Context, groups []Group, o Options) ([]Result, error) {
-	chosen, err := choose(groups, o.Only)
-	if err != nil {
-		return nil, err
-	}
-	end := time.Time{}
-	if o.Limit > 0 {
-		end = time.Now().Add(o.Limit)
-	}
-	results := make([]Result, 0, len(chosen))
-	for _, g := range chosen {
+	results := make([]Result, 0, len(groups))
+	for _, g := range groups {
 		if ctx.Err() != nil {
 			return results, context.Cause(ctx)
 		}
-		r := runGroup(ctx, g, o, end)
+		r := runGroup(ctx, g, o)
 		o.Print("%s", Table(r))
 		results = append(results, r)
 	}
 	return results, context.Cause(ctx)
 }
 
-func choose(groups []Group, only string) ([]Group, error) {
-	want, err := regexp.Compile(only)
-	if err != nil {
-		return nil, fmt.Errorf("-only: %w", err)
-	}
-	var chosen []Group
-	for _, g := range groups {
-		if want.MatchString(g.Name) {
-			chosen = append(chosen, g)
-		}
-	}
-	if len(chosen) == 0 {
-		return nil, fmt.Errorf("-only %s: no such group", only)
-	}
-	return chosen, nil
-}
-
-func runGroup(ctx context.Context, g Group, o Options, end time.Time) Result {
+func runGroup(ctx context.Context, g Group, o Options) Result {
 	began := time.Now()
 	o.Print("%s: %s\n", g.Name, g.Title)
 	r := Result{Name: g.Name, Title: g.Title, Unit: g.Unit, Notes: g.Notes, Plot: g.Plot}
-	if past(end) {
+	if past(o.End) {
 		r.NotRun = "the run's time was up"
 		r.Cases = untouched(g.Cases)
 	} else {
-		r.measure(ctx, g, o, end)
+		r.measure(ctx, g, o)
 	}
-	r.Goals = judge(g.Goals, r)
+	if !o.Quick {
+		r.Goals = judge(g.Goals, r)
+	}
 	r.Seconds = time.Since(began).Seconds()
 	return r
 }
@@ -102,14 +78,14 @@ func untouched(cases []Case) []CaseResult {
 }
 
 // measure opens all cases, lets them take turns and closes them.
-func (r *Result) measure(ctx context.Context, g Group, o Options, end time.Time) {
+func (r *Result) measure(ctx context.Context, g Group, o Options) {
 	players := make([]*player, len(g.Cases))
 	for i, c := range g.Cases {
 		players[i] = open(ctx, c)
 	}
 	rounds := roundsOf(g.Rounds, o.Quick)
 	for ; r.Rounds < rounds && ctx.Err() == nil; r.Rounds++ {
-		if past(end) {
+		if past(o.End) {
 			r.NotRun = fmt.Sprintf("the run's time was up after %d of %d rounds", r.Rounds, rounds)
 			break
 		}

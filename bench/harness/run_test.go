@@ -81,8 +81,8 @@ func TestGoalsAtTheirBounds(t *testing.T) {
 	}
 }
 
-// Rule: what did not fit into the limit is not run, and so are its goals.
-func TestLimit(t *testing.T) {
+// Rule: what did not fit before the end is not run, and so are its goals.
+func TestEnd(t *testing.T) {
 	slow := Case{Name: "slow", Open: func(context.Context) (Turn, error) {
 		return Turn{Sample: func(context.Context, int) ([]float64, error) {
 			time.Sleep(time.Millisecond)
@@ -93,7 +93,7 @@ func TestLimit(t *testing.T) {
 	all, err := Run(t.Context(), []Group{
 		{Name: "a", Rounds: 1_000_000, Cases: []Case{slow}, Goals: goal},
 		{Name: "b", Rounds: 1, Cases: []Case{slow}, Goals: goal},
-	}, Options{Limit: 20 * time.Millisecond, Print: quiet})
+	}, Options{End: time.Now().Add(20 * time.Millisecond), Print: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,11 +143,53 @@ func TestEnded(t *testing.T) {
 	}
 }
 
-// Rule: -only that matches nothing, or is no expression, is said.
-func TestOnly(t *testing.T) {
-	for _, only := range []string{"nothing", "("} {
-		if _, err := Run(t.Context(), []Group{{Name: "g"}}, Options{Only: only, Print: quiet}); err == nil {
-			t.Errorf("-only %q: no error", only)
+// Rule: there is no ratio to a figure of zero, and a goal of it is missed.
+func TestGoalsOfZero(t *testing.T) {
+	g := Group{
+		Name: "g", Unit: Seconds, Rounds: 1, Cases: []Case{fixed("ours", 0), fixed("peer", 0), fixed("slow", 1)},
+		Goals: []Goal{
+			{Of: "ours", To: "slow", Least: 10}, {Of: "slow", To: "peer", Most: 2}, {Of: "ours", To: "peer", Most: 2},
+			{Of: "ours", To: "slow", Most: 2}, {Of: "ours", Most: 1},
+		},
+	}
+	for i, v := range runOne(t, g, Options{}).Goals {
+		if want := map[bool]State{true: Missed, false: Met}[i < 3]; v.State != want {
+			t.Errorf("goal %d: %v", i, v)
+		}
+	}
+}
+
+// Rule: a quick run judges no goal and says so; it is missed by nothing but failures.
+func TestQuick(t *testing.T) {
+	turns := 0
+	counts := Case{Name: "ours", Open: func(context.Context) (Turn, error) {
+		return Turn{Sample: func(context.Context, int) ([]float64, error) { turns++; return []float64{9}, nil }}, nil
+	}}
+	g := Group{Name: "g", Unit: Seconds, Rounds: 9, Cases: []Case{counts, broken("peer", Absent("no"))}, Goals: []Goal{{Of: "ours", Most: 1}, {Of: "ours", To: "peer", Most: 1}}}
+	r := Report{Quick: true, Results: []Result{runOne(t, g, Options{Quick: true})}}
+	if turns != 3 || len(r.Results[0].Goals) != 0 || r.Missed() || len(r.Failures()) != 0 {
+		t.Errorf("%d turns; missed: %v; failures: %q; %+v", turns, r.Missed(), r.Failures(), r.Results[0].Goals)
+	}
+	for _, text := range []string{r.Summary(), string(r.summary()), string(r.markdown(t.TempDir()))} {
+		if !strings.Contains(text, "quick: too few samples to judge goals") || strings.Contains(text, string(Met)+":") {
+			t.Errorf("a quick run says:\n%s", text)
+		}
+	}
+}
+
+// Rule: a case that broke and a group that was not run are failures; a case that is
+// absent is none.
+func TestFailures(t *testing.T) {
+	g := Group{Name: "g", Unit: Seconds, Rounds: 1, Cases: []Case{fixed("ours", 1), broken("absent", Absent("no")), broken("wrong", errors.New("boom\nmore"))}}
+	late := runOne(t, Group{Name: "late", Rounds: 1, Cases: []Case{fixed("ours", 1)}}, Options{End: time.Now().Add(-time.Second)})
+	r := Report{Results: []Result{runOne(t, g, Options{}), late}}
+	want := []string{"g: wrong failed: boom", "late: not run: the run's time was up"}
+	if got := r.Failures(); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for _, line := range want {
+		if !strings.Contains(r.Summary(), line) {
+			t.Errorf("no %q in\n%s", line, r.Summary())
 		}
 	}
 }

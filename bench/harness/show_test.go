@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -52,7 +53,7 @@ func odd() []Result {
 			{Name: "a, 1", X: 1, Summary: sum(1, 2)}, {Name: "a, 50", X: 50, Summary: sum(3)}, {Name: "b, 1", X: 1, Summary: sum(9)}, {Name: "b, 50", X: 50},
 		}},
 		{Name: "point", Unit: Seconds, Rounds: 1, Plot: Plot{Curve: true}, Cases: []CaseResult{{Name: "a", Summary: sum(1)}}},
-		{Name: "nothing", Unit: Seconds, NotRun: "no time", Cases: []CaseResult{{Name: "a", Reason: "not run"}}, Goals: []Verdict{{Text: "g", State: NotRun}}},
+		{Name: "nothing", Unit: Seconds, NotRun: "no time", Cases: []CaseResult{{Name: "a", Reason: "not run"}}, Goals: []Verdict{{Goal: Goal{Of: "a", Most: 1, Text: "g"}, State: NotRun}}},
 	}
 }
 
@@ -85,7 +86,7 @@ func TestSVG(t *testing.T) {
 func TestReport(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "out")
 	r := Report{Machine: Machine{CPU: "a machine", Command: "bench"}, Results: odd()}
-	if err := r.Write(dir); err != nil {
+	if err := r.Write(dir, t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "results.json"))
@@ -115,6 +116,113 @@ func TestReport(t *testing.T) {
 	}
 	if !r.Missed() {
 		t.Error("a goal that was not run counts as met")
+	}
+}
+
+// judged are results with goals of every kind.
+func judged() Report {
+	second := func(name string, v float64) CaseResult {
+		return CaseResult{Name: name, Summary: Summarize([]float64{v})}
+	}
+	a := Result{Name: "a", Title: "crash", Unit: Seconds, Rounds: 1, Cases: []CaseResult{second("portward", 0.002), second("floor in C", 0.001), second("peer", 1)}}
+	a.Goals = judge([]Goal{
+		{Of: "portward", To: "floor in C", Most: 1.5, Text: "near"}, {Of: "portward", To: "peer", Least: 10, Text: "far"},
+		{Of: "portward", To: "gone|", Least: 10, Text: "nobody"},
+	}, a)
+	b := Result{Name: "b", Title: "idle", Unit: Rate, Rounds: 1, Cases: []CaseResult{second("portward, alone", 0)}}
+	b.Goals = judge([]Goal{{Of: "portward, alone", Stat: P95, Most: 0.2, Text: "calm"}}, b)
+	c := Result{Name: "c", Title: "late", Unit: Seconds, NotRun: "no time", Cases: []CaseResult{{Name: "portward", Reason: "not run"}}}
+	c.Goals = judge([]Goal{{Of: "portward", To: "peer", Most: 1, Text: "never"}}, c)
+	return Report{Results: []Result{a, b, c}}
+}
+
+// Rule: the summary has a row for every goal: what, ours, against, ratio, goal, and
+// how it came out. A goal that could not be compared has no ratio and says why.
+func TestSummary(t *testing.T) {
+	got := string(judged().summary())
+	for _, row := range []string{
+		"| crash | 2.00 ms | floor in C 1.00 ms | 2.00 times | at most 1.50 times | missed |",
+		"| crash | 2.00 ms | peer 1.00 s | 500 times | at least 10.0 times faster | met |",
+		"| crash | 2.00 ms | gone\\| |  | at least 10.0 times faster | missed: gone\\|: no such case |",
+		"| idle (alone) | 0 (p95) |  |  | at most 0.20/s | met |",
+		"| late |  | peer |  | at most 1.00 times | not run: no time |",
+	} {
+		if !strings.Contains(got, row+"\n") {
+			t.Errorf("no row\n%s\nin\n%s", row, got)
+		}
+	}
+	if strings.Contains(got, "](") {
+		t.Errorf("a link, which leads nowhere from another file:\n%s", got)
+	}
+}
+
+// Rule: what is written on why goals are missed follows the table of a group that
+// missed one, with those goals, and no other group's.
+func TestWhyMissed(t *testing.T) {
+	dir, why := t.TempDir(), t.TempDir()
+	for _, name := range []string{"a", "b", "c"} {
+		if err := os.WriteFile(filepath.Join(why, name+".md"), []byte("\nBecause of "+name+".\n\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := judged().Write(dir, why); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "## a\n")
+	section, _, _ := strings.Cut(after, "\n## ")
+	_, got, _ := strings.Cut(section, "### Why it is missed\n\n")
+	if want := "- missed: near (2.00 times, at most 1.50)\n- missed: nobody (gone|: no such case)\n\nBecause of a.\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if n := strings.Count(string(text), "Why it is missed"); n != 1 || strings.Contains(string(text), "Because of b") {
+		t.Errorf("%d groups say why:\n%s", n, text)
+	}
+	if summary, err := os.ReadFile(filepath.Join(dir, "summary.md")); err != nil || string(summary) != string(judged().summary()) {
+		t.Errorf("summary.md: %v\n%s", err, summary)
+	}
+}
+
+// Rule: a load of more than half a CPU for each is warned of, in the report too; none
+// is not.
+func TestLoad(t *testing.T) {
+	for load, busy := range map[Load]bool{"": false, "nonsense": false, "1.00 9.00 9.00 1/2 3": false, "1.01 0.00 0.00 1/2 3": true} {
+		if got := load.busy(2); (got != "") != busy {
+			t.Errorf("%q: %q", load, got)
+		}
+	}
+	r := Report{Machine: Machine{Load: "100000.00 0.00 0.00 1/2 3"}}
+	if text := string(r.markdown(t.TempDir())); !strings.Contains(text, "do not trust") {
+		t.Errorf("no warning in\n%s", text)
+	}
+}
+
+// Rule: nothing is installed that was not wanted, and it is said what is missing.
+func TestNothingIsInstalledUnasked(t *testing.T) {
+	var said strings.Builder
+	print := func(format string, args ...any) { fmt.Fprintf(&said, format, args...) }
+	if err := Install(t.Context(), []string{"no-such-package-at-all"}, false, print); err != nil {
+		t.Fatal(err)
+	}
+	if want := "not installed (-install=false): no-such-package-at-all\n"; !strings.HasPrefix(said.String(), want) {
+		t.Errorf("said %q, want %q", said.String(), want)
+	}
+}
+
+// Rule: without gcc a floor is absent; it has not failed.
+func TestNoCompiler(t *testing.T) {
+	env, err := NewEnv(quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer env.Close()
+	t.Setenv("PATH", t.TempDir())
+	var absent Absent
+	if _, err := env.Floor("child"); !errors.As(err, &absent) {
+		t.Errorf("without gcc: %v", err)
 	}
 }
 

@@ -1,15 +1,16 @@
 package harness
 
-import "fmt"
+import "cmp"
 
 // A Verdict is a goal held against the figures.
 type Verdict struct {
-	Text   string  `json:"text"`
+	Goal
 	State  State   `json:"state"`
+	Ours   float64 `json:"ours,omitempty"`   // the goal's stat of the case that it is of
+	Theirs float64 `json:"theirs,omitempty"` // and of the one that it is compared with
 	Figure float64 `json:"figure,omitempty"` // what was compared with the bound
-	Bound  float64 `json:"bound"`
-	Shown  string  `json:"shown"`         // figure and bound in words
-	Why    string  `json:"why,omitempty"` // of a goal that could not be compared
+	Shown  string  `json:"shown"`            // figure and bound in words
+	Why    string  `json:"why,omitempty"`    // of a goal that could not be compared
 }
 
 // A State is how a goal came out.
@@ -33,41 +34,62 @@ func judge(goals []Goal, r Result) []Verdict {
 // judge never finds a goal met that it could not compare: a contestant that is absent
 // or failed is a goal missed, a group that was not run a goal not run.
 func (g Goal) judge(r Result) Verdict {
-	v := Verdict{Text: g.Text, Bound: g.Most + g.Least}
-	of, why := r.figure(g.Of, g.Stat)
-	to := 1.0
-	if g.To != "" && why == "" {
-		to, why = r.figure(g.To, g.Stat)
+	v := Verdict{Goal: g}
+	var why, peer string
+	v.Ours, why = r.figure(g.Of, g.Stat)
+	if g.To != "" {
+		v.Theirs, peer = r.figure(g.To, g.Stat)
 	}
+	why = cmp.Or(why, peer)
 	switch {
 	case r.Rounds == 0:
 		v.State, v.Why = NotRun, r.NotRun
 	case why != "":
 		v.State, v.Why = Missed, why
+	case g.To != "" && (v.Theirs == 0 || g.Least > 0 && v.Ours == 0):
+		v.State, v.Why = Missed, "no ratio to a figure of zero"
 	default:
-		g.compare(&v, r.Unit, of, to)
+		v.compare(r.Unit)
 	}
 	return v
 }
 
-func (g Goal) compare(v *Verdict, unit Unit, of, to float64) {
+func (v *Verdict) compare(unit Unit) {
 	met := false
 	switch {
-	case g.Least > 0:
-		v.Figure = to / of
-		met = v.Figure >= g.Least
-		v.Shown = fmt.Sprintf("%s times, at least %s", number(v.Figure), number(g.Least))
-	case g.To == "":
-		v.Figure = of
-		met = of <= g.Most
-		v.Shown = fmt.Sprintf("%s, at most %s", unit.Show(of), unit.Show(g.Most))
+	case v.Least > 0:
+		v.Figure = v.Theirs / v.Ours
+		met = v.Figure >= v.Least
+	case v.To == "":
+		v.Figure = v.Ours
+		met = v.Figure <= v.Most
 	default:
-		v.Figure = of / to
-		met = v.Figure <= g.Most
-		v.Shown = fmt.Sprintf("%s times, at most %s", number(v.Figure), number(g.Most))
+		v.Figure = v.Ours / v.Theirs
+		met = v.Figure <= v.Most
 	}
+	v.Shown = v.reached(unit) + ", " + v.bound(unit)
 	if v.State = Missed; met {
 		v.State = Met
+	}
+}
+
+// reached says in words what was compared with the bound.
+func (v Verdict) reached(unit Unit) string {
+	if v.To == "" {
+		return unit.Show(v.Figure)
+	}
+	return number(v.Figure) + " times"
+}
+
+// bound says in words what was asked for.
+func (g Goal) bound(unit Unit) string {
+	switch {
+	case g.Least > 0:
+		return "at least " + number(g.Least)
+	case g.To == "":
+		return "at most " + unit.Show(g.Most)
+	default:
+		return "at most " + number(g.Most)
 	}
 }
 

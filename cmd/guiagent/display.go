@@ -97,7 +97,7 @@ func newLent(src capture.Lender, loop *loop, released func(uint32)) (*display, e
 	relay.OnRelease = released
 	first, _, err := src.Lend()
 	if err == nil {
-		err = relay.Add(first, nil)
+		err = relay.Add(first)
 		first.Release()
 	}
 	if err != nil {
@@ -131,7 +131,11 @@ func (d lent) next(ctx context.Context, l *link) error {
 		return lerr
 	}
 	// Beside the loop: netchild may take its time to answer.
-	if err := d.relay.Add(picture, func(h wire.Handle) error { return l.add(ctx, h) }); err != nil {
+	err := d.relay.Add(picture)
+	if err == nil {
+		err = d.relay.Tell(func(h wire.Handle) error { return l.add(ctx, h) })
+	}
+	if err != nil {
 		picture.Release()
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"portward/internal/surface"
+	"portward/internal/surface/surfacetest"
 	"portward/internal/wire"
 )
 
@@ -41,19 +42,7 @@ func newPool(t *testing.T, n int) *pool {
 	t.Helper()
 	p := &pool{t: t}
 	for i := range n {
-		fd, err := unix.MemfdCreate("pool", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f := os.NewFile(uintptr(fd), "pool")
-		t.Cleanup(func() { f.Close() })
-		if err := f.Truncate(int64(lentGeometry.Size())); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW); err != nil {
-			t.Fatal(err)
-		}
-		p.surfaces = append(p.surfaces, &pooled{p: p, id: uint64(i), file: f})
+		p.surfaces = append(p.surfaces, &pooled{p: p, id: uint64(i), file: surfacetest.Memory(t, lentGeometry.Size())})
 	}
 	return p
 }

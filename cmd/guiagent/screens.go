@@ -10,9 +10,6 @@ import (
 	"portward/internal/wire"
 )
 
-// errNoScreen says that the display has fewer screens than it had.
-var errNoScreen = errors.New("there is no such screen any more")
-
 // beside is the agents of further screens, by number.
 type beside struct {
 	running sync.WaitGroup
@@ -51,17 +48,13 @@ func (a *agent) chain() uint64 { return uint64(a.screen) + 1 }
 // agents too. Each goes its own way from then on: a screen that changes its mode
 // disturbs no other.
 func (a *agent) openX11(ctx context.Context, display string) (capture.Picture, error) {
-	first, err := capture.X11Screen(display, 0)
-	if err != nil {
-		return nil, err
-	}
-	src, err := capture.OpenX11(ctx, first)
-	if err != nil {
-		return nil, err
-	}
 	count, err := capture.X11Screens(ctx, display)
 	if err != nil {
-		a.log("display %s: other screens: %v", display, err)
+		return nil, err
+	}
+	src, err := openScreen(ctx, display, 0)
+	if err != nil {
+		return nil, err
 	}
 	for n := 1; n < min(count, wire.MaxChains); n++ {
 		a.accompany(ctx, display, n)
@@ -81,19 +74,13 @@ func (a *agent) accompany(ctx context.Context, display string, n int) {
 	a.beside.running.Go(func() {
 		defer a.beside.leave(n)
 		code, err := other.receive(ctx, func(ctx context.Context) (capture.Picture, error) { return openScreen(ctx, display, n) })
-		if err != nil && !errors.Is(err, errNoScreen) {
+		if err != nil && !errors.Is(err, capture.ErrNoScreen) {
 			other.log("ended with %d: %v", code, err)
 		}
 	})
 }
 
 func openScreen(ctx context.Context, display string, n int) (capture.Picture, error) {
-	switch count, err := capture.X11Screens(ctx, display); {
-	case err != nil:
-		return nil, err
-	case n >= count:
-		return nil, errNoScreen
-	}
 	name, err := capture.X11Screen(display, n)
 	if err != nil {
 		return nil, err

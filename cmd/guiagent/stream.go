@@ -56,7 +56,7 @@ func (a *agent) stream(ctx context.Context, open func(context.Context) (capture.
 		switch {
 		case ctx.Err() != nil:
 			return program.ExitOK, nil
-		case errors.Is(err, errRelaunch), errors.Is(err, errNoScreen):
+		case errors.Is(err, errRelaunch), errors.Is(err, capture.ErrNoScreen):
 			return program.ExitAgain, err
 		case errors.Is(err, capture.ErrGeometry):
 			continue
@@ -125,6 +125,13 @@ func (a *agent) openSource(ctx context.Context) (capture.Picture, error) {
 	}
 }
 
+// setSource notes what is shown now, for those who want a whole picture of it.
+func (a *agent) setSource(src capture.Picture) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.source = src
+}
+
 // show streams src until that ends or netchild asks for a newer agent.
 func (a *agent) show(ctx context.Context, src capture.Picture) error {
 	d, err := newDisplay(src, a.loop, a.released)
@@ -132,14 +139,8 @@ func (a *agent) show(ctx context.Context, src capture.Picture) error {
 		return err
 	}
 	defer d.surfaces.Close()
-	a.mu.Lock()
-	a.source = src
-	a.mu.Unlock()
-	defer func() {
-		a.mu.Lock()
-		a.source = nil
-		a.mu.Unlock()
-	}()
+	a.setSource(src)
+	defer a.setSource(nil)
 	link := &link{a: a}
 	defer link.close()
 	patience := newPatience()
@@ -195,8 +196,8 @@ func (a *agent) payload() string {
 	return ""
 }
 
-// awaitUp waits until the status file shows a life after the one that went
-// idle.
+// awaitUp waits until the status file shows another life than the one that went
+// idle: not a later one, as numbers may begin again with another supervisor.
 func (a *agent) awaitUp(ctx context.Context, life uint64) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -207,7 +208,7 @@ func (a *agent) awaitUp(ctx context.Context, life uint64) {
 		return
 	}
 	for st := range news {
-		if st.NetChild.State == status.Up && st.NetChild.Life > life {
+		if st.NetChild.State == status.Up && st.NetChild.Life != life {
 			return
 		}
 	}

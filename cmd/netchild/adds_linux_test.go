@@ -4,28 +4,10 @@ import (
 	"os"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"portward/internal/surface"
+	"portward/internal/surface/surfacetest"
 	"portward/internal/wire"
 )
-
-// sealed is memory as an agent may send it.
-func sealed(t *testing.T, size int) *os.File {
-	t.Helper()
-	fd, err := unix.MemfdCreate("sealed", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := os.NewFile(uintptr(fd), "sealed")
-	if err := f.Truncate(int64(size)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW); err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
 
 // attachedAgent has a chain, number 1, of one surface.
 func attachedAgent(t *testing.T, g surface.Geometry) *agent {
@@ -39,8 +21,8 @@ func attachedAgent(t *testing.T, g surface.Geometry) *agent {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &agent{account: surface.NewAccount(agentLimits), chains: map[uint64]attached{}}
-	sink, err := surface.Open(g, []wire.Handle{wire.Surface(sealed(t, g.Size()))}, wire.FD(frames), a.account)
+	a := &agent{account: surface.NewAccount(loginLimits), chains: map[uint64]attached{}}
+	sink, err := surface.Open(g, []wire.Handle{wire.Surface(surfacetest.Memory(t, g.Size()))}, wire.FD(frames), a.account)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,21 +49,21 @@ func TestAdd(t *testing.T) {
 		return refusal(err).Code
 	}
 	for range wire.MaxSlots - 1 {
-		if code := add(1, sealed(t, g.Size())); code != "" {
+		if code := add(1, surfacetest.Memory(t, g.Size())); code != "" {
 			t.Fatal(code)
 		}
 	}
-	if code := add(1, sealed(t, g.Size())); code != wire.CodeMalformed {
+	if code := add(1, surfacetest.Memory(t, g.Size())); code != wire.CodeMalformed {
 		t.Errorf("the ninth: %q", code)
 	}
-	if code := add(2, sealed(t, g.Size())); code != wire.CodeUnknown {
+	if code := add(2, surfacetest.Memory(t, g.Size())); code != wire.CodeUnknown {
 		t.Errorf("to another chain: %q", code)
 	}
 	if n, bytes := a.account.Used(); n != 1 || bytes != int64(wire.MaxSlots*g.Size()) {
 		t.Errorf("%d chains, %d bytes", n, bytes)
 	}
 	a = attachedAgent(t, g)
-	if code := add(1, sealed(t, g.Size()+1)); code != wire.CodeMalformed {
+	if code := add(1, surfacetest.Memory(t, g.Size()+1)); code != wire.CodeMalformed {
 		t.Errorf("another size: %q", code)
 	}
 	if _, err := a.act(wire.KindAdd, wire.Dict{"k": string(wire.KindAdd), "chain": uint64(1)}); refusal(err).Code != wire.CodeMalformed {

@@ -15,11 +15,17 @@ import (
 	"portward/launchd"
 )
 
-// What one agent may hold: a display of 8K in all the surfaces of a chain.
-var agentLimits = surface.Limits{Chains: 2, Bytes: 1100 << 20}
+// loginLimits are on what all agents of one login hold together: each screen twice,
+// for connections that come before the old ones went, and the bytes of a display of 8K
+// in all the surfaces of a chain.
+var loginLimits = surface.Limits{Chains: 2 * wire.MaxChains, Bytes: 1100 << 20}
 
-// maxAgents is how many agents there are at once, half of them of one user.
-const maxAgents = 64
+// maxHeld is how many chains one connection has.
+const maxHeld = 2
+
+// maxAgents is how many agents, one to a screen, there are at once, half of them of
+// one user.
+const maxAgents = 128
 
 // maxRefused is how often an agent may ask for what it does not get.
 const maxRefused = 100
@@ -32,7 +38,7 @@ type agent struct {
 	n       *netchild
 	conn    *xpcpeer.Conn
 	uid     uint32
-	account *surface.Account
+	account *surface.Account // its login's, from the hello on
 
 	// Of the connection's handler alone.
 	phase   wire.Phase
@@ -66,7 +72,7 @@ func (n *netchild) openDoor() (*xpcpeer.Listener, error) {
 		Log:         n.log,
 		Accept: func(c *xpcpeer.Conn) (xpcpeer.Events, error) {
 			uid := c.Evidence().UID
-			a := &agent{n: n, conn: c, uid: uid, account: surface.NewAccount(agentLimits), phase: wire.PhaseFresh, role: wire.RoleAgent, chains: map[uint64]attached{}}
+			a := &agent{n: n, conn: c, uid: uid, phase: wire.PhaseFresh, role: wire.RoleAgent, chains: map[uint64]attached{}}
 			if err := n.admit(c, a); err != nil {
 				return xpcpeer.Events{}, err
 			}
@@ -188,9 +194,20 @@ func (a *agent) hello(d wire.Dict) (wire.Dict, error) {
 		a.mu.Lock()
 		a.session = h.Session
 		a.mu.Unlock()
+		a.account = a.n.accountOf(h.Session)
 	}
 	a.phase = wire.PhaseGreeted
 	return wire.Welcome{Version: version, Build: a.n.p.Build, Life: a.n.p.Life}.Dict(), nil
+}
+
+// accountOf answers what a login's agents share.
+func (n *netchild) accountOf(session string) *surface.Account {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.accounts[session] == nil {
+		n.accounts[session] = surface.NewAccount(loginLimits)
+	}
+	return n.accounts[session]
 }
 
 // attach opens the agent's swap chain and gives it to the hub.
@@ -204,7 +221,7 @@ func (a *agent) attach(d wire.Dict) (wire.Dict, error) {
 	a.mu.Lock()
 	held := len(a.chains)
 	a.mu.Unlock()
-	if held >= agentLimits.Chains { // the account forgets a chain that broke, its number stays taken
+	if held >= maxHeld { // the account forgets a chain that broke, its number stays taken
 		at.Dict().Close()
 		return nil, wire.Refusal{Code: wire.CodeLimit, Text: fmt.Sprintf("%d chains, and none detached", held)}
 	}
@@ -228,7 +245,7 @@ func (a *agent) attach(d wire.Dict) (wire.Dict, error) {
 	a.chains[at.Chain] = attached{sink, leave}
 	a.mu.Unlock()
 	a.phase = wire.PhaseAttached
-	a.n.log("session %s attached screen %d, %dx%d", a.session, at.Chain, g.Width, g.Height)
+	a.n.log("stream %s attached, %dx%d", hub.StreamID(a.session, int(at.Chain)-1), g.Width, g.Height)
 	return wire.OK{}.Dict(), nil
 }
 

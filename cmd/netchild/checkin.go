@@ -108,7 +108,7 @@ func (n *netchild) checkInOnce(ctx context.Context, cfg xpcpeer.Config) (wire.Te
 	if err := n.heart.take(terms, c); err != nil {
 		return wire.Terms{}, err
 	}
-	if n.p.Life == 0 { // our engine numbers none: the first supervisor has, and its successors hear of it
+	if terms.Life != 0 { // the engine's number, as this supervisor knows it: where it counts anew, so do we
 		n.p.Life = terms.Life
 	}
 	n.logins.set(told, terms.Sessions)

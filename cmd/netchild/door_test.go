@@ -3,6 +3,7 @@ package main
 import (
 	"testing"
 
+	"portward/internal/surface"
 	"portward/internal/wire"
 	"portward/internal/xpcpeer"
 )
@@ -11,7 +12,7 @@ import (
 // get keeps the probe of a trial out no more than who is not there.
 func TestProbesPlace(t *testing.T) {
 	const probe = 60133
-	n := &netchild{logins: newLogins(), agents: map[*xpcpeer.Conn]*agent{}}
+	n := &netchild{logins: newLogins(), agents: map[*xpcpeer.Conn]*agent{}, accounts: map[string]*surface.Account{}}
 	fill := func(uid uint32) (got int) {
 		for n.admit(&xpcpeer.Conn{}, &agent{uid: uid}) == nil {
 			got++

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"portward/internal/program"
+	"portward/internal/surface"
 	"portward/internal/wire"
 	"portward/internal/xpcpeer"
 	"portward/launchd"
@@ -150,7 +151,7 @@ func TestAgentsLease(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	n := &netchild{
 		p: &program.Program{Life: 3}, bundle: sealNaming(t, "guiagent"), log: t.Logf, transport: xpcpeer.Mem(),
-		logins: newLogins(), leases: newLeases(), agents: map[*xpcpeer.Conn]*agent{},
+		logins: newLogins(), leases: newLeases(), agents: map[*xpcpeer.Conn]*agent{}, accounts: map[string]*surface.Account{},
 	}
 	n.logins.tell([]wire.SessionInfo{{ID: "1", UID: uint64(os.Geteuid())}})
 	door, err := n.openDoor()

@@ -7,15 +7,17 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
-	"portward/internal/bundle"
 	"portward/internal/fault"
 	"portward/internal/hub"
 	"portward/internal/program"
+	"portward/internal/surface"
 	"portward/internal/wire"
 	"portward/internal/xpcpeer"
 	"portward/launchd"
@@ -24,7 +26,13 @@ import (
 // stopWithin is how long an orderly stop may take.
 const stopWithin = 3 * time.Second
 
-func main() { os.Exit(program.Main("netchild", run)) }
+func main() {
+	if slices.Contains(os.Args[1:], "--help") {
+		fmt.Fprint(os.Stderr, "usage: netchild\n\nStarted by its job engine when somebody connects to it.\n")
+		return
+	}
+	os.Exit(program.Main("netchild", run))
+}
 
 func run() (int, error) {
 	p, err := program.Start(launchd.Supervisor, launchd.GUIAgent)
@@ -37,23 +45,24 @@ func run() (int, error) {
 	}
 	ctx, cancel := p.Context()
 	defer cancel()
-	known, err := bundle.OpenKnown(program.BundleDir(p.Root), program.RetainedSeal(p.Root))
-	if err != nil {
-		return program.ExitConfig, err
-	}
+	prepared := prepare(p.Root, cancel)
 	n := &netchild{
-		p: p, bundle: known, log: zl.Named("netchild").Sugar().Infof,
-		transport: p.Transport(), started: time.Now(), agents: map[*xpcpeer.Conn]*agent{},
+		p: p, bundle: prepared, log: zl.Named("netchild").Sugar().Infof,
+		transport: p.Transport(), started: time.Now(), agents: map[*xpcpeer.Conn]*agent{}, accounts: map[string]*surface.Account{},
 		logins: newLogins(), leases: newLeases(),
 	}
 	n.hub = hub.New(hub.Config{Beat: n.beat, Log: n.log})
-	return program.ExitOK, n.serve(ctx, cancel)
+	err = n.serve(ctx, cancel, prepared)
+	if why := prepared.failed(); why != nil {
+		return program.ExitConfig, why
+	}
+	return program.ExitOK, err
 }
 
 // serve runs until ctx ends or netchild has been idle for long enough. Nothing
 // is served before the supervisor watches: the terms of the first check-in say
 // who may come in and how patient the kernel is.
-func (n *netchild) serve(ctx context.Context, cancel context.CancelFunc) error {
+func (n *netchild) serve(ctx context.Context, cancel context.CancelFunc, prepared *preparation) error {
 	loop := make(chan error, 1)
 	go func() { loop <- n.hub.Run(ctx) }()
 	go n.leases.run(ctx)
@@ -66,7 +75,7 @@ func (n *netchild) serve(ctx context.Context, cancel context.CancelFunc) error {
 		return err
 	}
 	defer door.Close()
-	shut, err := n.openViewer(ctx)
+	shut, err := n.openViewer(ctx, prepared)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"portward/internal/hub"
 	"portward/internal/program"
+	"portward/internal/surface"
 	"portward/internal/viewer"
 	"portward/internal/wire"
 	"portward/internal/xpcpeer"
@@ -34,13 +35,14 @@ type netchild struct {
 
 	supervisor *xpcpeer.Conn
 
-	mu     sync.Mutex
-	agents map[*xpcpeer.Conn]*agent
+	mu       sync.Mutex
+	agents   map[*xpcpeer.Conn]*agent
+	accounts map[string]*surface.Account // by login; there are as many as the supervisor ever told of
 }
 
 // openViewer serves the page on the port that the engine holds. The returned
 // function stops it.
-func (n *netchild) openViewer(ctx context.Context) (shut func(), err error) {
+func (n *netchild) openViewer(ctx context.Context, prepared *preparation) (shut func(), err error) {
 	f, err := n.p.Socket(launchd.ViewerSocket)
 	if err != nil {
 		return nil, fmt.Errorf("the viewer's port: %w", err)
@@ -52,9 +54,9 @@ func (n *netchild) openViewer(ctx context.Context) (shut func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("the viewer's port: %w", err)
 	}
-	cert, token, err := viewer.LoadOrCreateIdentity(program.StateDir(n.p.Root))
-	if err != nil {
-		return nil, err
+	<-prepared.done
+	if prepared.err != nil {
+		return nil, prepared.err
 	}
 	hosts, err := hostsOf(l.Addr())
 	if err != nil {
@@ -62,10 +64,10 @@ func (n *netchild) openViewer(ctx context.Context) (shut func(), err error) {
 	}
 	srv := &http.Server{
 		Handler: viewer.New(viewer.Config{
-			Hub: n.hub, Token: token, Life: n.p.Life, Started: n.started, Log: n.log,
+			Hub: n.hub, Token: prepared.token, Life: n.p.Life, Started: n.started, Log: n.log,
 			Hosts: hosts,
 		}),
-		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}},
+		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{prepared.cert}, MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}},
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       15 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },

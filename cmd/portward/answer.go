@@ -73,7 +73,7 @@ func (a *awaited) hear(st status.Status) (over bool, text string, err error) {
 	i := slices.IndexFunc(st.Payload.Answers, func(x status.Answer) bool { return x.ID == a.id })
 	if i >= 0 {
 		switch x := st.Payload.Answers[i]; {
-		case x.Error == update.ErrAskAgain.Error():
+		case x.Kind == status.AskAgain:
 			if !a.unheard {
 				a.unheard, a.late = true, time.After(handOverWithin)
 			}
@@ -82,7 +82,7 @@ func (a *awaited) hear(st status.Status) (over bool, text string, err error) {
 			return false, "", nil
 		case x.Error != "":
 			return true, "", a.refusal(x.Error, st.Payload)
-		case x.Text != update.ErrHandOver.Error():
+		case x.Kind != status.HandedOver:
 			return true, x.Text + map[bool]string{true: ": it will be, at the next check"}[a.op == "unblock"], nil
 		case a.late == nil:
 			a.late = time.After(handOverWithin)

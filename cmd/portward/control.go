@@ -14,6 +14,7 @@ import (
 	"portward/internal/fault"
 	"portward/internal/jobs"
 	"portward/internal/program"
+	"portward/internal/status"
 	"portward/internal/wire"
 	"portward/internal/xpcpeer"
 )
@@ -123,9 +124,21 @@ func (w *world) do(req request, resp *response) error {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		return w.engine.Kickstart(ctx, t, false)
+		return w.untilWhen(w.engine.Kickstart(ctx, t, false))
 	}
 	return fmt.Errorf("no operation %q", req.Op)
+}
+
+// untilWhen adds to the error for a job that is held what is known of that.
+func (w *world) untilWhen(err error) error {
+	if !errors.Is(err, jobs.ErrHeld) {
+		return err
+	}
+	st, unread := status.Read(program.StatusPath(w.o.root))
+	if c := st.NetChild; unread == nil && c.State == status.Held { // nothing else is ever held
+		return fmt.Errorf("%w: %s", err, heldInWords(c))
+	}
+	return err
 }
 
 // target answers the job that a person calls netchild, supervisor or guiagent/N.

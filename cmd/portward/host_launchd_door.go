@@ -24,13 +24,20 @@ import (
 type plainDoor struct {
 	l     *net.UnixListener
 	tasks sync.WaitGroup
+
+	mu     sync.Mutex
+	silent map[*net.UnixConn]bool // those who have not asked yet
+	closed bool
 }
 
 // doorWithin bounds one request: none takes longer than the engine does.
 const doorWithin = 15 * time.Second
 
-// maxAsked bounds a request.
-const maxAsked = 4 << 10
+// Bounds of a request, and of those who have not made theirs yet.
+const (
+	maxAsked  = 4 << 10
+	maxSilent = 16
+)
 
 func doorPath(root string) string { return filepath.Join(program.RunDir(root), controlName) }
 
@@ -48,7 +55,7 @@ func openDoor(root string, do func(request, *response) error) (io.Closer, error)
 		l.Close()
 		return nil, err
 	}
-	d := &plainDoor{l: l}
+	d := &plainDoor{l: l, silent: map[*net.UnixConn]bool{}}
 	d.tasks.Go(func() {
 		for {
 			c, err := l.AcceptUnix()
@@ -65,15 +72,42 @@ func openDoor(root string, do func(request, *response) error) (io.Closer, error)
 	return d, nil
 }
 
-// Close ends the door, and waits for what is being answered.
+// Close ends the door, and waits for what is being answered. Who has not asked yet is
+// not waited for.
 func (d *plainDoor) Close() error {
 	err := d.l.Close()
+	d.mu.Lock()
+	d.closed = true
+	for c := range d.silent {
+		c.Close()
+	}
+	d.mu.Unlock()
 	d.tasks.Wait()
 	return err
 }
 
+// awaits notes that c has not asked yet, or that it has; false: there is no room, or
+// the door was closed.
+func (d *plainDoor) awaits(c *net.UnixConn, silent bool) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case !silent:
+		delete(d.silent, c)
+	case d.closed || len(d.silent) >= maxSilent:
+		return false
+	default:
+		d.silent[c] = true
+	}
+	return true
+}
+
 func (d *plainDoor) serve(c *net.UnixConn, do func(request, *response) error) {
 	defer c.Close()
+	if !d.awaits(c, true) {
+		return
+	}
+	defer d.awaits(c, false)
 	c.SetDeadline(time.Now().Add(doorWithin))
 	uid, err := peerUID(c)
 	if err != nil || sameUser(&xpcpeer.Evidence{UID: uid}) != nil {
@@ -81,13 +115,26 @@ func (d *plainDoor) serve(c *net.UnixConn, do func(request, *response) error) {
 	}
 	var req request
 	resp := response{}
-	if err = json.NewDecoder(io.LimitReader(c, maxAsked)).Decode(&req); err == nil {
+	err = json.NewDecoder(io.LimitReader(c, maxAsked)).Decode(&req)
+	d.awaits(c, false)
+	if err == nil {
 		err = do(req, &resp)
 	}
 	if err != nil {
 		resp.Error = err.Error()
 	}
 	json.NewEncoder(c).Encode(resp)
+}
+
+// peerUID answers who is at the other end of c.
+func peerUID(c *net.UnixConn) (uid uint32, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var got error
+	err = raw.Control(func(fd uintptr) { uid, got = uidBeyond(int(fd)) })
+	return uid, errors.Join(err, got)
 }
 
 // askDoor is ask, at such a door.

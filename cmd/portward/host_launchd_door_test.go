@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"portward/internal/program"
 )
@@ -92,5 +93,45 @@ func TestPlainDoorLeftAndLong(t *testing.T) {
 	if door, err := openDoor(long, nil); err == nil {
 		door.Close()
 		t.Error("a socket with a name of more than a hundred letters")
+	}
+}
+
+// Rule: who comes and says nothing is not waited for at the end, and cannot take all
+// places.
+func TestPlainDoorSilent(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Mkdir(program.RunDir(root), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	door, err := openDoor(root, func(request, *response) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first net.Conn
+	for n := range maxSilent + 4 {
+		c, err := net.Dial("unix", doorPath(root))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if n == 0 {
+			first = c
+		}
+	}
+	d := door.(*plainDoor)
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		d.mu.Lock()
+		n := len(d.silent)
+		d.mu.Unlock()
+		if n == maxSilent {
+			break
+		}
+		if n > maxSilent || time.Now().After(end) {
+			t.Fatalf("%d wait", n)
+		}
+	}
+	door.Close()
+	if n, err := first.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Error("who said nothing was left with an open connection")
 	}
 }

@@ -71,7 +71,7 @@ func (a *audience) listen(ctx context.Context) error {
 }
 
 // countLocked takes what was told. The streams of a login's further screens are named
-// after it and a dot.
+// after it and a dot; its first one counts alone, as everywhere.
 func (a *audience) countLocked(told toldAll) {
 	if a.logins == nil {
 		a.logins = map[string]*counted{}
@@ -84,18 +84,18 @@ func (a *audience) countLocked(told toldAll) {
 	}
 	sums := map[string]counted{}
 	for _, s := range told.Sessions {
-		id, _, _ := strings.Cut(s.ID, ".")
-		sums[id] = counted{now: sums[id].now + s.Frames, fps: sums[id].fps + s.FPS}
+		if !strings.Contains(s.ID, ".") {
+			sums[s.ID] = counted{now: s.Frames, fps: s.FPS}
+		}
 	}
-	for id, c := range a.logins {
-		c.fps = sums[id].fps
-	}
-	for id, sum := range sums {
+	for id := range sums {
 		if a.logins[id] == nil {
 			a.logins[id] = &counted{}
 		}
-		c := a.logins[id]
-		if sum.now < c.now { // the login came anew
+	}
+	for id, c := range a.logins {
+		sum := sums[id]
+		if sum.now < c.now { // the login is gone, or came anew
 			c.before += c.now
 		}
 		c.now, c.fps = sum.now, sum.fps

@@ -28,8 +28,8 @@ func toldOf(t *testing.T, started time.Time, pairs ...any) (told toldAll) {
 	return told
 }
 
-// Rule: frames add up over netchild's lives and a login's screens, never go back, and
-// a login of which nobody has heard has none.
+// Rule: frames add up over netchild's lives, never go back, are those of a login's
+// first screen alone, and a login of which nobody has heard has none.
 func TestAudienceCounts(t *testing.T) {
 	first, second := time.Now(), time.Now().Add(time.Minute)
 	a := &audience{}
@@ -39,11 +39,12 @@ func TestAudienceCounts(t *testing.T) {
 	}{
 		{toldAll{}, "501:0"},
 		{toldOf(t, first, "501", 3), "501:3"},
-		{toldOf(t, first, "501", 7, "501.1", 2), "501:9"},
-		{toldOf(t, second, "501", 4), "501:13"},
-		{toldOf(t, second), "501:13"},
-		{toldOf(t, second, "501", 1, "502", 5), "501:14 502:5"},
-		{toldOf(t, second, "501", 2), "501:15 502:5"},
+		{toldOf(t, first, "501", 7, "501.1", 2), "501:7"},
+		{toldOf(t, second, "501", 4), "501:11"},
+		{toldOf(t, second), "501:11"},
+		{toldOf(t, second, "501.1", 6), "501:11"},
+		{toldOf(t, second, "501", 1, "502", 5), "501:12 502:5"},
+		{toldOf(t, second, "501", 2), "501:13 502:5"},
 	} {
 		a.countLocked(c.told)
 		var got []string
@@ -56,6 +57,19 @@ func TestAudienceCounts(t *testing.T) {
 		if s := strings.Join(got, " "); s != c.want {
 			t.Errorf("%q, want %q", s, c.want)
 		}
+	}
+}
+
+// Rule: a report without gaps says whether nobody measures them, and else nothing of it.
+func TestGapsUnknownInTheReport(t *testing.T) {
+	rep := newReport(snapshot{Sessions: []sessionView{{ID: "501", Frames: 1, GapsUnknown: true}, {ID: "502", Frames: 1}}}, time.Second)
+	said := &strings.Builder{}
+	check(t, rep.write(said))
+	var got struct{ Sessions []map[string]any }
+	check(t, json.Unmarshal([]byte(said.String()), &got))
+	_, told := got.Sessions[1]["gaps_unknown"]
+	if got.Sessions[0]["gaps_unknown"] != true || told {
+		t.Errorf("%s", said)
 	}
 }
 

@@ -1,26 +1,12 @@
 package main
 
-import (
-	"net"
+import "golang.org/x/sys/unix"
 
-	"golang.org/x/sys/unix"
-)
-
-// peerUID answers who is at the other end of c: LOCAL_PEERCRED, unix(4).
-func peerUID(c *net.UnixConn) (uid uint32, err error) {
-	raw, err := c.SyscallConn()
+// uidBeyond answers who is at the other end of a socket: LOCAL_PEERCRED, unix(4).
+func uidBeyond(fd int) (uint32, error) {
+	cred, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
 	if err != nil {
 		return 0, err
 	}
-	var got error
-	err = raw.Control(func(fd uintptr) {
-		var cred *unix.Xucred
-		if cred, got = unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED); got == nil {
-			uid = cred.Uid
-		}
-	})
-	if err == nil {
-		err = got
-	}
-	return uid, err
+	return cred.Uid, nil
 }

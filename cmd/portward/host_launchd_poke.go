@@ -81,18 +81,19 @@ func (p *pipes) poke(t jobs.Target, f fault.Fault, always bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	st, err := p.engine.State(ctx, t)
+	if err != nil && !(always && errors.Is(err, jobs.ErrNotLoaded)) {
+		return err
+	}
 	if always {
 		p.armed[t] = f
 	}
 	switch {
-	case err != nil && !(always && errors.Is(err, jobs.ErrNotLoaded)):
-		return err
-	case st.PID == 0 && !always:
-		return fmt.Errorf("%s does not run\nhint: portward poke %s --start", t, nickname(t))
-	case st.PID == 0:
+	case st.PID != 0:
+		return p.tellLocked(t, f)
+	case always:
 		return nil
 	}
-	return p.tellLocked(t, f)
+	return fmt.Errorf("%s does not run\nhint: portward poke %s --start", t, nickname(t))
 }
 
 func (p *pipes) tellLocked(t jobs.Target, f fault.Fault) error {
@@ -141,7 +142,13 @@ func (p *pipes) watchLocked() error {
 			case <-ctx.Done():
 				return
 			case ev, ok := <-events:
-				if !ok {
+				if !ok { // it was too slow; whoever pokes next watches anew
+					p.mu.Lock()
+					defer p.mu.Unlock()
+					if p.ended == ended {
+						p.end, p.ended = nil, nil
+					}
+					cancel()
 					return
 				}
 				p.hear(ev)

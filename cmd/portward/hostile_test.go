@@ -106,11 +106,11 @@ func lies() map[string]lie {
 		"an odd stride":           {set(func(at *wire.Attach) { at.Stride = 257 }), malformed, true},
 		"a huge stride":           {set(func(at *wire.Attach) { at.Stride = 1 << 62 }), malformed, true},
 		"an unknown format":       {set(func(at *wire.Attach) { at.Format = 1 }), malformed, true},
+		"a picture without end":   {set(func(at *wire.Attach) { at.Width, at.Height, at.Stride = 16384, 16384, 65536 }), malformed, true},
 		"more bytes than it gets": {hoard, wire.CodeLimit, false},
 
 		// Memory.
 		"nine surfaces":         {set(func(at *wire.Attach) { at.Surfaces = slices.Repeat(at.Surfaces, 3) }), malformed, true},
-		"four surfaces":         {set(func(at *wire.Attach) { at.Surfaces = append(at.Surfaces, at.Surfaces[0]) }), malformed, true},
 		"no surfaces":           {set(func(at *wire.Attach) { at.Surfaces = nil }), malformed, true},
 		"one memory thrice":     {set(func(at *wire.Attach) { at.Surfaces[1], at.Surfaces[2] = at.Surfaces[0], at.Surfaces[0] }), malformed, true},
 		"descriptors for pixel": {set(func(at *wire.Attach) { f, _ := at.Surfaces[1].File(); at.Surfaces[1] = wire.FD(f) }), malformed, true},
@@ -163,7 +163,7 @@ func lies() map[string]lie {
 		"sequence zero":          {framing(0, descriptor(0, 0, 0, 0, 64, 64)), "", true},
 		"sequence backwards":     {framing(2, descriptor(2, 1, 0, 0, 64, 64)), "", true},
 		"reserved bytes":         {framing(1, frame(descriptor(1, 9, 0, 0, 64, 64), 2, 1)), "", true},
-		"a short descriptor":     {framing(1, descriptor(1, 9, 0, 0, 64, 64)[:15]), "", true},
+		"a short descriptor":     {framing(1, descriptor(1, 9, 0, 0, 64, 64)[:63]), "", true},
 		"a byte":                 {framing(0, []byte{0}), "", true},
 		"nothing":                {framing(1, []byte{}), "", true},
 		"a long descriptor":      {framing(1, append(descriptor(1, 9, 0, 0, 64, 64), 0)), "", true},
@@ -211,12 +211,19 @@ func hoard(l *liar) (confession, error) {
 	if err := l.greet(wire.ClaimAgent); err != nil {
 		return confession{}, err
 	}
-	// 3 * 384 MiB is more than 1100 MiB. The memory is sparse.
+	// 8 * 160 MiB is more than 1100 MiB. The memory is sparse.
 	large := smallest
-	large.Width, large.Height, large.Stride = 16384, 6144, 65536
+	large.Width, large.Height, large.Stride = 16384, 2560, 65536
 	at, _, err := offer(large)
 	if err != nil {
 		return confession{}, err
+	}
+	for len(at.Surfaces) < wire.MaxSlots {
+		f, err := memory(large.Size(), true)(0)
+		if err != nil {
+			return confession{}, err
+		}
+		at.Surfaces = append(at.Surfaces, wire.Surface(f))
 	}
 	return l.say(at.Dict(), false)
 }

@@ -42,6 +42,13 @@ Makes, replaces and shows the keys of a repository.
 
 ` + passphraseUsage
 
+// keyVerbs are what keys does.
+var keyVerbs = []string{"init", "rotate", "renew", "show"}
+
+func noKeyVerb(verb string) error {
+	return fmt.Errorf("init, rotate, renew or show, not %q", verb)
+}
+
 // keyFlags is the command line of all three.
 type keyFlags struct {
 	repo, root, passFile string
@@ -60,6 +67,9 @@ func keys(args []string) (int, error) {
 	var k keyFlags
 	flags := toolFlags("keys")
 	k.define(flags)
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") && !slices.Contains(keyVerbs, args[0]) {
+		return program.ExitUsage, fmt.Errorf("%w\nhint: portward keys --help", noKeyVerb(args[0])) // whatever --help follows
+	}
 	rest, err := parseMixed(flags, args, keysUsage)
 	if err != nil {
 		return program.ExitUsage, err
@@ -96,7 +106,7 @@ func (k *keyFlags) choose(rest []string) (func() error, error) {
 	case verb == "rotate":
 		return nil, errors.New("rotate targets, online, root or the directory of a root key")
 	case !known:
-		return nil, fmt.Errorf("init, rotate, renew or show, not %q", verb)
+		return nil, noKeyVerb(verb)
 	case len(rest) > 0:
 		return nil, fmt.Errorf("keys %s takes no argument %q", verb, rest[0])
 	case verb == "init":

@@ -72,7 +72,7 @@ func pack(args []string) (int, error) {
 	}
 	out := rest[0]
 	if _, err := os.Lstat(out); err == nil {
-		return exitData, fmt.Errorf("%s: %w", out, fs.ErrExist)
+		return exitData, fmt.Errorf("%s: %w\nhint: another OUT, or rm -r %s first", out, fs.ErrExist, out)
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()

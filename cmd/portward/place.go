@@ -9,11 +9,15 @@ import (
 	"strings"
 
 	"portward/internal/bundle"
+	"portward/internal/update/publish"
 )
 
 // checkBundle says why what a person calls a bundle is none, where that can be seen
-// at once. Of what is not there at all the verb itself speaks.
+// at once.
 func checkBundle(path string) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s does not exist\nhint: BUNDLE is a directory that portward pack made, with %s and seal.json in it", path, bundle.App)
+	}
 	if err := checkPlace(path); err != nil {
 		return err
 	}
@@ -46,6 +50,27 @@ func checkPlace(path string) error {
 		what = "the app"
 	}
 	return fmt.Errorf("%s is %s, not the bundle\nhint: BUNDLE is the directory that holds %s and seal.json: %s", path, what, bundle.App, abs[:max(i, 1)])
+}
+
+// checkForMacs refuses a bundle of which a program is for another system. Of what is
+// no program at all who signs it speaks.
+func checkForMacs(dir string) error {
+	seal, err := bundle.ReadSeal(dir)
+	if err != nil {
+		return err
+	}
+	for inside := range identifiersIn(seal) {
+		f, err := os.Open(filepath.Join(bundle.Layout(dir).App(), filepath.FromSlash(inside)))
+		if err != nil {
+			continue // as its seal does not say
+		}
+		platform := publish.PlatformOf(f)
+		f.Close()
+		if platform != "" && !strings.HasPrefix(platform, "darwin-") {
+			return fmt.Errorf("%s is for %s, and programs are signed for Macs only\nhint: portward pack --target %s", dir, platform, universal)
+		}
+	}
+	return nil
 }
 
 // checkSeal tells a seal that is none from one that cannot be read.

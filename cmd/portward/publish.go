@@ -81,7 +81,12 @@ func publishRelease(args []string) (int, error) {
 			Targets: cmp.Or(p.targets, filepath.Join(p.keys, "targets")),
 			Online:  cmp.Or(p.online, filepath.Join(p.keys, "online")),
 		},
-		Progress: func(line string) { sayProgress("%s", line) },
+		Progress: func(line string) {
+			sayProgress("%s", line)
+			if strings.Contains(line, saysUnbelieved) {
+				sayProgress("hint: one from Apple needs the whole chain in the p12; Macs that were not told of it believe no other")
+			}
+		},
 	})
 	if err != nil {
 		return program.ExitConfig, err
@@ -106,7 +111,7 @@ func parsePublishing(args []string) (*publishing, error) {
 		flags.StringVar(to, name, "", "")
 	}
 	flags.StringVar(&p.plan.Channel, "channel", defaultChannel, "")
-	flags.DurationVar(&p.ramp, "ramp", 0, "")
+	durationVar(flags, &p.ramp, "ramp", 0)
 	flags.BoolVar(&p.plan.Security, "security", false, "")
 	flags.BoolVar(&p.plan.DespiteLint, "despite-lint", false, "")
 	flags.BoolVar(&p.resign, "resign", false, "")

@@ -23,12 +23,28 @@ func payloadLine(p status.Payload) string {
 		fmt.Fprintf(&b, "; %s", p.Phase)
 	}
 	if t := p.Trial; t != nil {
-		fmt.Fprintf(&b, " (instead of %s, start %d%s)", t.From, t.Attempts, map[bool]string{true: ", after the cold start"}[t.Cold])
+		fmt.Fprintf(&b, " (instead of %s, %s)", t.From, startsInWords(t))
 	}
 	if g := p.Progress; g != nil && g.Total > 0 {
 		fmt.Fprintf(&b, " %s %s", bar(g.Done, g.Total), quantity(g))
 	}
 	return b.String()
+}
+
+// startsInWords says which of its starts a release on trial is at: the first, or the
+// planned one after it, of which it may need more than one each.
+func startsInWords(t *status.Trial) string {
+	text := "first start"
+	if t.Cold {
+		text = "after its planned restart"
+	}
+	switch {
+	case t.Attempts == 0:
+		return "to be started again"
+	case t.Attempts > 1:
+		return fmt.Sprintf("%s, attempt %d", text, t.Attempts)
+	}
+	return text
 }
 
 // bar draws how much of total is done.

@@ -39,6 +39,8 @@ type sessionReport struct {
 	Frames uint64    `json:"frames"`  // released by netchild
 	FPS    float64   `json:"fps"`     // over the whole run
 	GapsMS []float64 `json:"gaps_ms"` // the latest 1024, oldest first
+
+	GapsUnknown bool `json:"gaps_unknown,omitempty"` // nobody measures them here: that there are none says nothing
 }
 
 // newReport sums up what ran for d.
@@ -53,7 +55,7 @@ func newReport(s snapshot, d time.Duration) report {
 		r.Jobs = append(r.Jobs, jobReport{j.Label, j.State, j.Life, j.Restarts})
 	}
 	for _, x := range s.Sessions {
-		sr := sessionReport{ID: x.ID, Frames: x.Frames, GapsMS: []float64{}}
+		sr := sessionReport{ID: x.ID, Frames: x.Frames, GapsMS: []float64{}, GapsUnknown: x.GapsUnknown}
 		if d > 0 {
 			sr.FPS = round(float64(x.Frames)/d.Seconds(), 100)
 		}

@@ -126,7 +126,7 @@ func table(s snapshot) string {
 	}
 	fmt.Fprintf(&b, "%-*s %9s %10s  %s\n", w, "LOGIN", "FRAMES/S", "FRAMES", "GAPS")
 	for _, x := range s.Sessions {
-		fmt.Fprintf(&b, "%-*s %9.1f %10d  %s\n", w, x.ID, x.FPS, x.Frames, gapsInWords(x))
+		fmt.Fprintf(&b, "%-*s %9s %10d  %s\n", w, x.ID, paceInWords(x), x.Frames, gapsInWords(x))
 	}
 	if text := hangsInWords(s); text != "" {
 		b.WriteString(text + "\n")
@@ -136,6 +136,14 @@ func table(s snapshot) string {
 	}
 	b.WriteString(payloadLines(s.Payload))
 	return b.String()
+}
+
+// paceInWords answers the frames per second, when enough of them were seen.
+func paceInWords(x sessionView) string {
+	if x.FPSUnknown {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f", x.FPS)
 }
 
 // gapsInWords tells how often a login's stream was broken.
@@ -200,7 +208,7 @@ func (w *world) watch(ctx context.Context) error {
 			w.show.say("release: %s", line)
 		}
 		for _, x := range s.Sessions {
-			w.show.say("login %s: %d frames, %.1f/s, %s", x.ID, x.Frames, x.FPS, gapsInWords(x))
+			w.show.say("login %s: %s, %s/s, %s", x.ID, amount(x.Frames, "frame"), paceInWords(x), gapsInWords(x))
 		}
 	}
 }

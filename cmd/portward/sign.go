@@ -84,14 +84,17 @@ func (s *signing) do() (seal *bundle.Seal, code int, err error) {
 	}
 	if s.seal {
 		seal, err = s.sealAgain()
-		return seal, exitData, err
+		return seal, exitData, hinted(err, rootHint(s.anchors), saysUnbelieved)
+	}
+	if err := checkForMacs(s.bundle); err != nil {
+		return nil, exitData, err
 	}
 	o, err := s.options()
 	if err != nil {
 		return nil, program.ExitConfig, err
 	}
 	seal, err = s.replace(o)
-	return seal, exitData, err
+	return seal, exitData, hinted(err, hintChanged, saysChanged...)
 }
 
 func parseSigning(args []string) (*signing, error) {

@@ -46,7 +46,7 @@ func (s *signing) sealAgain() (*bundle.Seal, error) {
 // trade has a copy of the bundle made, beside it, and lets the two trade places. So
 // nobody ever sees a bundle that is signed in part: one that was killed leaves the
 // old one or the new one, and something beside it that the next removes.
-func (s *signing) trade(make func(dir string, work *signing) (*bundle.Seal, error)) (*bundle.Seal, error) {
+func (s *signing) trade(rework func(dir string, work *signing) (*bundle.Seal, error)) (*bundle.Seal, error) {
 	dir, err := filepath.Abs(s.bundle)
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func (s *signing) trade(make func(dir string, work *signing) (*bundle.Seal, erro
 		return nil, err
 	}
 	defer unlock()
-	seal, err := s.tradeAlone(dir, &work, make)
+	seal, err := s.tradeAlone(dir, &work, rework)
 	if err != nil {
 		return nil, &elsewhere{err, work.bundle, s.bundle}
 	}
@@ -87,23 +87,32 @@ func (s *signing) alone(path string) (unlock func(), err error) {
 	}, nil
 }
 
-func (s *signing) tradeAlone(dir string, work *signing, make func(string, *signing) (*bundle.Seal, error)) (*bundle.Seal, error) {
+func (s *signing) tradeAlone(dir string, work *signing, rework func(string, *signing) (*bundle.Seal, error)) (*bundle.Seal, error) {
 	if err := durable.RemoveAll(work.bundle); err != nil {
 		return nil, err
 	}
 	if err := s.mayTrade(work.bundle); err != nil {
 		return nil, err
 	}
-	seal, err := make(dir, work)
+	seal, err := rework(dir, work)
 	if err == nil {
 		err = s.exchange(work.bundle, dir)
 	}
-	return seal, errors.Join(err, durable.RemoveAll(work.bundle))
+	if err != nil {
+		return nil, errors.Join(err, durable.RemoveAll(work.bundle))
+	}
+	_ = durable.RemoveAll(work.bundle) // it is signed; what is left the next one removes
+	return seal, nil
 }
 
 // mayTrade finds out, before there is any work to lose, whether the file system can
 // exchange two directories.
 func (s *signing) mayTrade(work string) error {
+	if err := os.Mkdir(work, 0o700); errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s: somebody else makes files beside it at this moment: %w", s.bundle, causeOf(err))
+	} else if err != nil {
+		return err
+	}
 	a, b := filepath.Join(work, "a"), filepath.Join(work, "b")
 	err := errors.Join(durable.MkdirAll(a, 0o700), durable.MkdirAll(b, 0o700))
 	if err == nil {

@@ -48,6 +48,7 @@ type sessionView struct {
 	Broken    bool    `json:"broken"`              // a gap is open
 	BrokenMS  float64 `json:"broken_ms,omitempty"` // for so long
 
+	FPSUnknown  bool `json:"fps_unknown,omitempty"`  // not measured for long enough yet
 	GapsUnknown bool `json:"gaps_unknown,omitempty"` // nobody measures them here
 
 	gaps []time.Duration
@@ -85,7 +86,9 @@ func (w *world) snapshot() snapshot {
 func (w *world) counted() (views []sessionView) {
 	for _, p := range w.people.sessions {
 		if r, ok := w.lent.read(p.ID); ok {
-			v := sessionView{ID: p.ID, Frames: r.Frames, FPS: w.rate(p.ID, r.Frames), Gaps: r.Gaps, Broken: r.Open > 0, BrokenMS: ms(r.Open), gaps: r.Latest}
+			v := sessionView{ID: p.ID, Frames: r.Frames, Gaps: r.Gaps, Broken: r.Open > 0, BrokenMS: ms(r.Open), gaps: r.Latest}
+			fps, known := w.rate(p.ID, r.Frames)
+			v.FPS, v.FPSUnknown = fps, !known
 			if n := len(r.Latest); n > 0 {
 				v.LastGapMS = ms(r.Latest[n-1])
 			}
@@ -129,11 +132,12 @@ type rate struct {
 	at     time.Time
 	frames uint64
 	fps    float64
+	known  bool // a second was seen
 }
 
 // rate takes a reading of a session's frames, and answers how many there are per
-// second.
-func (w *world) rate(session string, frames uint64) float64 {
+// second, once that is known.
+func (w *world) rate(session string, frames uint64) (fps float64, known bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r := w.rates[session]
@@ -144,7 +148,7 @@ func (w *world) rate(session string, frames uint64) float64 {
 	}
 	if d := t.Sub(r.at); d >= time.Second {
 		r.fps = round(float64(frames-r.frames)/d.Seconds(), 10)
-		r.at, r.frames = t, frames
+		r.at, r.frames, r.known = t, frames, true
 	}
-	return r.fps
+	return r.fps, r.known
 }

@@ -115,8 +115,10 @@ func copySealed(from, to string, seal *bundle.Seal) error {
 	return durable.Write(bundle.Layout(to).Seal(), data, 0o644)
 }
 
+// copyOne follows a link that stays below root (O_NOFOLLOW keeps no os.Root from it):
+// the copy is a file all the same, and its bytes are what is judged.
 func copyOne(root *os.Root, e bundle.Entry, to string) error {
-	f, err := root.OpenFile(e.Path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	f, err := root.OpenFile(e.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
@@ -189,7 +191,7 @@ func vouching(dir string) (map[string][]byte, error) {
 // follows a link that stays below it, O_NOFOLLOW or not, so the name is looked at
 // again.
 func readPlain(root *os.Root, name string) ([]byte, error) {
-	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}

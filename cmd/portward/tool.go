@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"time"
 )
 
 // exitData is for bundles and repositories that are not what they should be,
@@ -32,6 +34,19 @@ func parseMixed(fs *flag.FlagSet, args []string, text string) ([]string, error) 
 		}
 		rest, args = append(rest, fs.Arg(0)), fs.Args()[1:]
 	}
+}
+
+// durationVar is fs.DurationVar, whose error does not say what it wants.
+func durationVar(fs *flag.FlagSet, to *time.Duration, name string, value time.Duration) {
+	*to = value
+	fs.Func(name, "", func(s string) error {
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			return errors.New("want a duration such as 20s or 5m")
+		}
+		*to = d
+		return nil
+	})
 }
 
 // sayProgress is for people who wait.

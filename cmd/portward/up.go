@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/term"
 
+	"portward/internal/capture"
 	"portward/internal/program"
 )
 
@@ -36,7 +37,9 @@ would stay), without gaps; --repo is for portward install.
   --source KIND       auto, testcard, static or x11: what the logins show
                       (default auto: X11 where DISPLAY answers)
   --displays :1,:2    the X display of each login, and so many logins; implies
-                      --source x11
+                      --source x11. All screens of a display are shown, each as
+                      a picture of its own, "1" and "1.1", whichever :1.0 names;
+                      frames, gaps and the exit status are those of the first
   --for DURATION      stop after so long, counted from the supervisor's start
   --json              one JSON report on stdout at the end, and nothing else
   --listen ADDR       the viewer's address (default 127.0.0.1:8443, or any free
@@ -61,8 +64,9 @@ would stay), without gaps; --repo is for portward install.
 Exits 0 only if every login streamed: netchild released a frame of it; 64 for a
 wrong command line, 75 when something is in the way now (go run makes 1 of each,
 and of Ctrl-C). The report: {version, jobs: [{label, state, lives, restarts}],
-sessions: [{id, frames, fps, gaps_ms}], payload: {state, version, trial, denied,
-error}}; see docs/processes.md.
+sessions: [{id, frames, fps, gaps_ms, gaps_unknown}], payload: {state, version,
+trial, denied, error}}; gaps_unknown is there, and true, where nobody measures gaps.
+See docs/processes.md.
 `
 
 // maxSessions is how many logins are played at most.
@@ -113,20 +117,20 @@ func parseUp(args []string) (upOptions, error) {
 func (o *upOptions) define(fs *flag.FlagSet) (displays *string) {
 	fs.IntVar(&o.sessions, "sessions", 2, "")
 	fs.StringVar(&o.source, "source", "auto", "")
-	fs.DurationVar(&o.duration, "for", 0, "")
+	durationVar(fs, &o.duration, "for", 0)
 	fs.BoolVar(&o.json, "json", false, "")
 	fs.StringVar(&o.listen, "listen", "", "")
-	fs.DurationVar(&o.idle, "idle", 0, "")
-	fs.DurationVar(&o.healthy, "healthy", 0, "")
-	fs.DurationVar(&o.hang, "hang", 0, "")
+	durationVar(fs, &o.idle, "idle", 0)
+	durationVar(fs, &o.healthy, "healthy", 0)
+	durationVar(fs, &o.hang, "hang", 0)
 	fs.StringVar(&o.repo, "repo", "", "")
 	fs.StringVar(&o.channel, "channel", "", "")
 	fs.StringVar(&o.trust, "trust", "", "")
 	fs.StringVar(&o.ca, "ca", "", "")
 	fs.StringVar(&o.proxy, "proxy", "", "")
 	fs.Int64Var(&o.limit, "limit", 0, "")
-	fs.DurationVar(&o.checkEvery, "check-every", 15*time.Second, "")
-	fs.DurationVar(&o.trialWindow, "trial-window", 30*time.Second, "")
+	durationVar(fs, &o.checkEvery, "check-every", 15*time.Second)
+	durationVar(fs, &o.trialWindow, "trial-window", 30*time.Second)
 	return fs.String("displays", "", "")
 }
 
@@ -137,14 +141,31 @@ func (o *upOptions) checkLogins(given map[string]bool) error {
 			return fmt.Errorf("--displays and --source %s contradict each other", o.source)
 		}
 		if given["sessions"] && n != o.sessions {
-			return fmt.Errorf("%d displays for %d sessions", n, o.sessions)
+			return fmt.Errorf("%s for %s", amount(uint64(n), "display"), amount(uint64(o.sessions), "session"))
 		}
 		o.source, o.sessions = "x11", n
 	}
 	if o.sessions < 1 || o.sessions > maxSessions {
 		return fmt.Errorf("--sessions %d: between 1 and %d", o.sessions, maxSessions)
 	}
+	for _, d := range o.displays {
+		if err := checkDisplay(d); err != nil {
+			return fmt.Errorf("--displays: %w", err)
+		}
+	}
 	return nil
+}
+
+// checkDisplay refuses what names no display of this machine.
+func checkDisplay(name string) error {
+	_, err := capture.X11Screen(name, 0)
+	if err == nil {
+		return nil
+	}
+	if _, bad := capture.X11Screen(":"+name, 0); bad == nil {
+		return fmt.Errorf("%w\nhint: did you mean :%s?", err, name)
+	}
+	return err
 }
 
 func (o *upOptions) checkSource() error {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -87,7 +88,35 @@ func unblockVerb(args []string) (int, error) {
 	if len(rest) != 1 {
 		return program.ExitUsage, errors.New("unblock takes one hash or version\nhint: portward status shows what is denied")
 	}
-	return askSupervisor(fs.Lookup("root").Value.String(), requests.Request{Op: "unblock", Arg: rest[0]}, false, answerWithin)
+	at := fs.Lookup("root").Value.String()
+	if err := checkDenied(at, rest[0]); err != nil {
+		return program.ExitAgain, err
+	}
+	return askSupervisor(at, requests.Request{Op: "unblock", Arg: rest[0]}, false, answerWithin)
+}
+
+// checkDenied refuses a name that is nobody's on the deny list. Whether one is long
+// enough, and meant, the supervisor says.
+func checkDenied(rootFlag, which string) error {
+	root, err := resolveRoot(rootFlag)
+	if err != nil {
+		return nil // asking says why
+	}
+	st, err := status.Read(program.StatusPath(root))
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, d := range st.Payload.Denied {
+		if d.Version == which || strings.HasPrefix(d.Hash, which) {
+			return nil
+		}
+		names = append(names, d.Version)
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("no release %q is denied, and no other", which)
+	}
+	return fmt.Errorf("no release %q is denied\nhint: portward status shows those that are: %s", which, strings.Join(names, ", "))
 }
 
 // askSupervisor lays a request into the supervisor's folder and waits for its
@@ -124,6 +153,9 @@ func askSupervisor(rootFlag string, r requests.Request, wait bool, within time.D
 func (a *awaited) ask(ctx context.Context, news <-chan status.Status, root string, r requests.Request) (code int, err error) {
 	a.again, a.unheard, a.trial, a.late = false, false, nil, nil
 	a.before, _ = status.Read(program.StatusPath(root)) // where there is none yet, the first one will do
+	if t := a.before.Payload.Trial; t != nil && a.wait {
+		a.show.say("waiting for the trial of %s first", t.Version)
+	}
 	a.id, err = requests.Submit(program.RequestDir(root), r)
 	if errors.Is(err, fs.ErrPermission) {
 		return program.ExitAgain, fmt.Errorf("only who runs the supervisor of %s may ask it: %w", root, err)

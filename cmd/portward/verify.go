@@ -60,7 +60,7 @@ func verifyBundle(args []string) (int, error) {
 	}
 	v, err := c.verifyAny(path)
 	if err != nil {
-		return exitData, err
+		return exitData, c.wayOut(err)
 	}
 	if c.json {
 		e := json.NewEncoder(os.Stdout)
@@ -99,6 +99,22 @@ func parseChecking(args []string) (*checking, string, error) {
 		}
 	}
 	return c, rest[0], nil
+}
+
+// wayOut adds the flag that would have let it pass, where one would.
+func (c *checking) wayOut(err error) error {
+	if c.team == "" && c.Requirement == nil { // which nobody's signature satisfies
+		err = hinted(err, hintAdHoc, saysByNobody)
+	}
+	return hinted(err, rootHint(c.Anchors), saysUnbelieved)
+}
+
+// rootHint is for who believes these; nil: Apple's.
+func rootHint(anchors [][32]byte) string {
+	if anchors != nil {
+		return hintChain
+	}
+	return hintRoot
 }
 
 // readRoots answers the digests of the certificates in a PEM file.

@@ -63,7 +63,7 @@ func (w *world) run(ctx context.Context) (report, error) {
 	}
 	door, err := w.openControl()
 	if errors.Is(err, errors.ErrUnsupported) {
-		if door, err = openDoor(w.o.root, w.do); err != nil { // the name of a socket is short
+		if door, err = openDoor(w.o.root, w.do); err != nil { // a socket's path has some hundred bytes at most
 			w.show.say("status and poke do not reach this one: %v", err)
 			door, err = closedDoor{}, nil
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"portward/internal/deadman"
+	"portward/internal/jobs"
 	"portward/internal/page"
 	"portward/internal/program"
 	"portward/internal/watchdog"
@@ -134,8 +135,12 @@ func (s *supervisor) turnAway(c *xpcpeer.Conn, m *xpcpeer.Message, code wire.Cod
 	c.Close()
 }
 
-// lifeOf answers which life of netchild that process is, as the engine counts.
+// lifeOf answers which life of netchild that process is, as the engine counts and
+// has told; what it may not have told yet it is asked.
 func (s *supervisor) lifeOf(pid int) (watchdog.Life, error) {
+	if ev := s.heard.Load(); ev != nil && ev.Kind == jobs.Started && pid != 0 && ev.PID == pid {
+		return watchdog.Life(ev.Life), nil
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), engineWithin)
 	defer cancel()
 	st, err := s.engine.State(ctx, netchild)

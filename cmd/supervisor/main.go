@@ -37,9 +37,13 @@ const (
 // netchild is the job that is watched.
 var netchild = jobs.MakeTarget("system", launchd.NetChild)
 
+const usage = "usage: supervisor [--rescue | --qualify]\n\nStarted by its job engine; it keeps netchild alive until it is told to stop.\n"
+
 func main() {
 	body := run
 	switch args := os.Args[1:]; {
+	case len(args) == 1 && args[0] == "--help":
+		body = func() (int, error) { fmt.Fprint(os.Stderr, usage); return program.ExitOK, nil }
 	case len(args) == 1 && args[0] == "--rescue":
 		body = rescue
 	case len(args) == 1 && args[0] == "--qualify":

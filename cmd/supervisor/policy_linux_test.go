@@ -11,6 +11,7 @@ import (
 
 	"portward/internal/bundle"
 	"portward/internal/jobs"
+	"portward/internal/watchdog"
 	"portward/internal/wire"
 	"portward/internal/xpcpeer"
 )
@@ -148,5 +149,28 @@ func TestCandidate(t *testing.T) {
 		if _, err := c.Call(ctx, wire.CheckIn{Build: "x", Min: wire.VersionMin, Max: wire.VersionMax}.Dict()); err != nil || len(x.in) != 1 {
 			t.Errorf("%d check-ins: %v", len(x.in), err)
 		}
+	}
+}
+
+// Rule: what the engine has told of a living netchild it is not asked again, and
+// what it has told is over with that life.
+func TestLifeIsKnownFromTheNews(t *testing.T) {
+	e := &oneJob{err: errors.New("asked")}
+	s := &supervisor{engine: e, dog: watchdog.New(watchdog.Config{}, watchdog.Env{Report: func(watchdog.Status) {}})}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.dog.Run(ctx) // nobody judges here
+	s.event(t.Context(), jobs.Event{Target: netchild, Kind: jobs.Started, Life: 7, PID: 70})
+	if life, err := s.lifeOf(70); life != 7 || err != nil {
+		t.Errorf("life %d, %v", life, err)
+	}
+	for _, pid := range []int{0, 71} {
+		if _, err := s.lifeOf(pid); err == nil {
+			t.Errorf("pid %d is somebody", pid)
+		}
+	}
+	s.event(t.Context(), jobs.Event{Target: netchild, Kind: jobs.Exited, Life: 7, PID: 70})
+	if _, err := s.lifeOf(70); err == nil {
+		t.Error("the dead are believed")
 	}
 }

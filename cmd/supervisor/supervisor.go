@@ -29,6 +29,7 @@ type supervisor struct {
 	store  *evidence.Store
 	dog    *watchdog.Dog
 	log    func(format string, args ...any)
+	heard  atomic.Pointer[jobs.Event] // the latest start or end of netchild that the engine told of
 
 	updater *update.Updater
 	slow    map[string]int // to qualify: the version, and how often in a row
@@ -45,7 +46,6 @@ type supervisor struct {
 	killed    watchdog.Life // the latest that somebody else did: the kernel, for want of memory, or a person
 
 	desk       desk
-	unwritten  atomic.Pointer[status.Status] // the latest, nil once it is on the disk
 	publishing sync.Mutex
 	public     bool            // the bundle was verified and netchild's job is loaded
 	told       watchdog.Status // what is public, or will be
@@ -101,10 +101,12 @@ func (s *supervisor) event(ctx context.Context, ev jobs.Event) {
 		panic("the engine's events overflowed: only a fresh start knows the truth")
 	case ev.Target != netchild:
 	case ev.Kind == jobs.Started:
+		s.heard.Store(&ev)
 		s.dog.Started(life, ev.PID, ev.Time)
 	case ev.Kind == jobs.StartFailed:
 		s.dog.StartFailed(life, errors.New(ev.Err))
 	case ev.Kind == jobs.Exited:
+		s.heard.Store(&ev)
 		s.dog.Exited(life, watchdog.Exit(ev.Exit))
 	}
 }

@@ -153,11 +153,8 @@ func (s *supervisor) publishLocked() {
 	if st.State == watchdog.Held {
 		out.NetChild.HeldUntil, out.NetChild.Next = st.Until, st.Until
 	}
-	s.unwritten.Store(&out)
 	s.desk.do(func() {
-		if latest := s.unwritten.Swap(nil); latest == nil {
-			return // with an earlier one
-		} else if err := status.Write(program.StatusPath(s.p.Root), *latest); err != nil {
+		if err := status.Write(program.StatusPath(s.p.Root), out); err != nil {
 			s.log("%v", err)
 		}
 	})

@@ -87,7 +87,7 @@ func findScreen(hello []byte, screen int) (xproto.Window, error) {
 		return 0, err
 	}
 	if screen >= len(info.Roots) {
-		return 0, fmt.Errorf("screen %d of %d", screen, len(info.Roots))
+		return 0, fmt.Errorf("%w: number %d of %d", ErrNoScreen, screen, len(info.Roots))
 	}
 	s := &info.Roots[screen]
 	if bits := bitsPerPixel(info, s.RootDepth); bits != 32 || s.RootDepth < 24 {

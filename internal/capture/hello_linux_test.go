@@ -50,12 +50,13 @@ func TestFindScreen(t *testing.T) {
 		"high byte":  func(i *xproto.SetupInfo) int { i.ImageByteOrder = xproto.ImageOrderMSBFirst; return 0 },
 		"colours":    func(i *xproto.SetupInfo) int { i.Roots[0].AllowedDepths[0].Visuals[0].RedMask = 0xff; return 0 },
 		"0x0":        func(i *xproto.SetupInfo) int { i.Roots[0].RootVisual = 1; return 0 },
-		"screen 1":   func(*xproto.SetupInfo) int { return 1 },
-		"screen 999": func(*xproto.SetupInfo) int { return 999 },
+		"number 1":   func(*xproto.SetupInfo) int { return 1 },
+		"number 999": func(*xproto.SetupInfo) int { return 999 },
 	} {
 		info := wellMade()
 		screen := spoil(info)
-		if _, err := findScreen(encodeHello(info), screen); err == nil || !strings.Contains(err.Error(), want) {
+		_, err := findScreen(encodeHello(info), screen)
+		if err == nil || !strings.Contains(err.Error(), want) || errors.Is(err, ErrNoScreen) != (screen > 0) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
@@ -196,6 +197,7 @@ func message(kind byte, words int) []byte {
 func TestLinkCutsEvents(t *testing.T) {
 	const failure, damaged = 0, 91
 	var sent, want []byte
+	var answers uint16
 	for _, m := range []struct {
 		kind        byte
 		words, left int
@@ -204,10 +206,15 @@ func TestLinkCutsEvents(t *testing.T) {
 		{failure, 0, 0}, {reply, 2000, 2000}, {genericEvent, 1, 0}, {genericEvent, 2, 0}, {reply, 0, 0},
 	} {
 		b := message(m.kind, m.words)
+		if m.kind <= reply {
+			answers++
+			binary.LittleEndian.PutUint16(b[2:], answers)
+		}
 		sent, want = append(sent, b...), append(want, b[:headSize+4*m.left]...)
 	}
 	for _, chunk := range []int{1, 7, 32, 4096, 1 << 20} {
 		l := &link{hello: []byte("hello"), in: bufio.NewReaderSize(bytes.NewReader(sent), 64)}
+		l.sent.Store(uint32(answers))
 		var got []byte
 		buf := make([]byte, chunk)
 		for {
@@ -235,8 +242,9 @@ func FuzzLinkRead(f *testing.F) {
 	f.Add(endless)
 	f.Fuzz(func(t *testing.T, said []byte) {
 		l := &link{in: bufio.NewReader(bytes.NewReader(said))}
+		l.sent.Store(1 << 14)
 		got, err := io.ReadAll(l)
-		if err != nil || len(got) > len(said) || len(said) < headSize && len(got) > 0 {
+		if err != nil && !errors.Is(err, ErrGone) || len(got) > len(said) || len(said) < headSize && len(got) > 0 {
 			t.Errorf("%d bytes of %d: %v", len(got), len(said), err)
 		}
 	})

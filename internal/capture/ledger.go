@@ -13,8 +13,8 @@ import (
 // any order and none of them every time, so each has a region of its own: the
 // damage since it was last filled. The region's own coarseness bounds what is kept.
 type ledger struct {
-	whole surface.Rect
-	wake  chan struct{} // holds a token when fresh or err changed
+	whole  surface.Rect
+	change waiter // of fresh or err
 
 	mu    sync.Mutex
 	stale []surface.Region // by slot: damage since it was filled
@@ -24,7 +24,7 @@ type ledger struct {
 
 // newLedger answers a ledger without slots in which everything is fresh.
 func newLedger(g surface.Geometry) *ledger {
-	return &ledger{whole: g.Bounds(), fresh: surface.RegionOf(g.Bounds()), wake: make(chan struct{}, 1)}
+	return &ledger{whole: g.Bounds(), fresh: surface.RegionOf(g.Bounds()), change: newWaiter()}
 }
 
 // bind starts again with so many slots, all of them wholly out of date.
@@ -50,7 +50,7 @@ func (l *ledger) addLocked(r surface.Rect) {
 		l.stale[i] = l.stale[i].Add(r)
 	}
 	l.fresh = l.fresh.Add(r)
-	l.wakeUp()
+	l.change.signal()
 }
 
 // take answers what must be drawn to bring the slot up to date and what changed
@@ -76,36 +76,18 @@ func (l *ledger) fail(err error) error {
 	if l.err == nil {
 		l.err = err
 	}
-	l.wakeUp()
+	l.change.signal()
 	return l.err
 }
 
 // wait blocks until there is fresh damage, the source ended, or ctx did. It
 // calls step at each tick meanwhile; a nil tick never comes.
 func (l *ledger) wait(ctx context.Context, tick <-chan time.Time, step func()) error {
-	for {
-		if ready, err := l.ready(); ready || err != nil {
-			return err
-		}
-		select {
-		case <-l.wake:
-		case <-tick:
-			step()
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return l.change.until(ctx, tick, step, l.ready)
 }
 
 func (l *ledger) ready() (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !l.fresh.Empty(), l.err
-}
-
-func (l *ledger) wakeUp() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
 }

@@ -13,7 +13,7 @@ import (
 // A lending has the latest of a row of pictures that somebody else draws, and
 // lends it. It has everything of a Lender but the end.
 type lending struct {
-	wake chan struct{} // holds a token when what Wait looks at changed
+	change waiter // of what Wait looks at
 
 	mu       sync.Mutex
 	geometry surface.Geometry // of the first picture and all others
@@ -32,7 +32,7 @@ type picture struct {
 }
 
 func newLending() *lending {
-	return &lending{wake: make(chan struct{}, 1), out: map[uint64]bool{}}
+	return &lending{change: newWaiter(), out: map[uint64]bool{}}
 }
 
 func (l *lending) Geometry() surface.Geometry {
@@ -49,7 +49,7 @@ func (l *lending) Invalidate() {
 
 func (l *lending) addLocked(r surface.Region) {
 	l.fresh = l.fresh.Union(r)
-	l.wakeUp()
+	l.change.signal()
 }
 
 // show takes a picture over, with what changed since the one before. The first
@@ -86,7 +86,7 @@ func (l *lending) endLocked(err error) error {
 	}
 	l.dropLocked(l.latest)
 	l.latest = nil
-	l.wakeUp()
+	l.change.signal()
 	return l.err
 }
 
@@ -130,7 +130,7 @@ func (o *loan) Release() {
 		defer l.mu.Unlock()
 		delete(l.out, o.ID())
 		l.dropLocked(o.picture)
-		l.wakeUp()
+		l.change.signal()
 	})
 }
 
@@ -148,43 +148,9 @@ func (l *lending) wait(ctx context.Context, tick <-chan time.Time, look func()) 
 
 // until waits until ok, which is asked under the lock.
 func (l *lending) until(ctx context.Context, tick <-chan time.Time, look func(), ok func() bool) error {
-	for {
-		if done, err := l.check(ok); done || err != nil {
-			return err
-		}
-		select {
-		case <-l.wake:
-		case <-tick:
-			look()
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-func (l *lending) check(ok func() bool) (bool, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.err == nil && ok(), l.err
-}
-
-func (l *lending) wakeUp() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-}
-
-// await answers what comes on done. If ctx ends first it answers why, and late,
-// if there is one, gets what comes then.
-func await(ctx context.Context, done <-chan error, late func(error)) error {
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		if late != nil {
-			go func() { late(<-done) }()
-		}
-		return context.Cause(ctx)
-	}
+	return l.change.until(ctx, tick, look, func() (bool, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.err == nil && ok(), l.err
+	})
 }

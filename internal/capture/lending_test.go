@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"portward/internal/surface"
 )
 
@@ -60,7 +58,7 @@ func (l *lending) ready(t *testing.T) bool {
 			t.Fatal(err)
 		}
 		select {
-		case <-l.wake:
+		case <-l.change.wake:
 		default:
 			return err == nil
 		}
@@ -203,38 +201,5 @@ func TestLendingLooksAround(t *testing.T) {
 	tick <- time.Time{}
 	if err := l.wait(context.Background(), tick, func() { l.end(ErrGeometry) }); !errors.Is(err, ErrGeometry) {
 		t.Errorf("wait: %v", err)
-	}
-}
-
-// Rule: what is asked for is answered, or why it was not waited for; then what
-// comes late is taken care of, once, and nobody waits for what came in time.
-func TestAwait(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	came, tired := errors.New("came"), errors.New("tired")
-	ended, cancel := context.WithCancelCause(context.Background())
-	cancel(tired)
-	for range 100 { // where both are there, chance decides
-		done, late := make(chan error, 1), make(chan error, 1)
-		done <- came
-		switch err := await(ended, done, func(err error) { late <- err }); err {
-		case came:
-		case tired:
-			if err := <-late; err != came {
-				t.Errorf("late: %v", err)
-			}
-		default:
-			t.Error(err)
-		}
-	}
-	done, late := make(chan error, 1), make(chan error)
-	if err := await(ended, done, func(err error) { late <- err }); err != tired {
-		t.Error(err)
-	}
-	done <- nil
-	if err := <-late; err != nil {
-		t.Errorf("late: %v", err)
-	}
-	if err := await(ended, make(chan error), nil); err != tired {
-		t.Error(err)
 	}
 }

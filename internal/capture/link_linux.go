@@ -3,6 +3,7 @@ package capture
 import (
 	"bufio"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -20,6 +21,9 @@ import (
 // ends all of xgb's goroutines, whatever they wait for; xgb's own Close waits
 // for an answer of the server.
 //
+// An answer to a request that was not made, or was answered before, ends the
+// connection: xgb would look for its caller for ever, whatever is closed.
+//
 // Generic events are longer than the 32 bytes that xgb v1.1.1 takes each event
 // for; it would read the rest as messages. They are cut to their first 32.
 type link struct {
@@ -29,6 +33,8 @@ type link struct {
 	rest    int           // what it has not read of the message that it reads
 	excess  int           // what it must not read behind that
 	greeted bool          // xgb has sent its hello
+	sent    atomic.Uint32 // requests, one to a Write
+	told    uint16        // the number of the last one that was answered
 	shm     atomic.Uint32
 	passing atomic.Pointer[os.File] // goes with the next AttachFd
 }
@@ -67,6 +73,9 @@ func (l *link) next() error {
 	if err != nil {
 		return err
 	}
+	if err := l.expect(head); err != nil {
+		return err
+	}
 	l.rest = headSize
 	follows := 4 * int(binary.LittleEndian.Uint32(head[4:]))
 	switch head[0] &^ 0x80 {
@@ -78,11 +87,26 @@ func (l *link) next() error {
 	return nil
 }
 
+// expect holds the number of an answer, a reply or an error, against those of the
+// requests (X11 protocol, section 1): sixteen bits of a count that begins at one.
+func (l *link) expect(head []byte) error {
+	if head[0] > reply {
+		return nil
+	}
+	seq := binary.LittleEndian.Uint16(head[2:])
+	if int16(uint16(l.sent.Load())-seq) < 0 || int16(seq-l.told) <= 0 {
+		return fmt.Errorf("%w: an answer to request %d, which awaits none", ErrGone, seq)
+	}
+	l.told = seq
+	return nil
+}
+
 func (l *link) Write(b []byte) (int, error) {
 	if !l.greeted {
 		l.greeted = true
 		return len(b), nil
 	}
+	l.sent.Add(1)
 	if !l.attaches(b) {
 		return l.UnixConn.Write(b)
 	}

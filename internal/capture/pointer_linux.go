@@ -29,7 +29,8 @@ const (
 // moves the pointer (XWarpPointer), so a calm one is asked for now and then as
 // well, by whoever waits for a frame: nobody waits, nobody asks.
 //
-// All but redrawn, stirred and alarm belongs to the source's goroutine.
+// All but redrawn, stirred and alarm belongs to the source's goroutine. The pump
+// reads fixes and motion too: nobody writes them once it runs.
 type pointer struct {
 	conn   *xgb.Conn
 	root   xproto.Window

@@ -15,8 +15,9 @@ var ErrPermission = errors.New("not allowed to record the screen")
 // for all programs (macOS 12.3: ScreenCaptureKit). The picture is
 // surface.FormatBGRX in the display's own pixels.
 //
-// The system draws into surfaces of its own, which are lent. A display that does not answer is ErrGone,
-// after ten seconds if it is only silent; ErrPermission is a person's to mend.
+// The system draws into surfaces of its own, which are lent. A display that does not
+// answer is ErrGone, after ten seconds if it is only silent; ErrPermission is a
+// person's to mend.
 //
 // Elsewhere it answers errors.ErrUnsupported.
 func OpenMainDisplay(ctx context.Context) (Lender, error) { return openMainDisplay(ctx) }

@@ -55,26 +55,22 @@ func openMainDisplay(ctx context.Context) (Lender, error) {
 
 // open makes the stream, starts it and waits for the first picture.
 func (s *screen) open(ctx context.Context) error {
-	made := make(chan error, 1)
+	made := newAnswer()
 	macos.SCShareableContent(s.display, func(content macos.Ref, err error) {
-		var stream *macos.SCStream
 		if err == nil {
-			stream, err = macos.NewSCStream(content, s.display, s.width, s.height, screenDepth, s.sample, s.stopped)
+			s.stream, err = macos.NewSCStream(content, s.display, s.width, s.height, screenDepth, s.sample, s.stopped)
 		}
-		s.stream = stream
-		made <- err
-	})
-	err := await(ctx, made, func(err error) {
-		if err == nil {
+		if !made.give(err) && err == nil {
 			s.stream.Release()
 		}
 	})
+	err := made.await(ctx)
 	if err != nil {
 		return meaning(err)
 	}
-	started := make(chan error, 1)
-	s.stream.Start(func(err error) { started <- err })
-	if err = await(ctx, started, nil); err == nil {
+	started := newAnswer()
+	s.stream.Start(func(err error) { started.give(err) })
+	if err = started.await(ctx); err == nil {
 		err = s.begun(ctx)
 	}
 	if err != nil {
@@ -119,11 +115,12 @@ func dirty(f macos.SCFrame, g surface.Geometry) surface.Region {
 func pixels(r macos.CGRect) surface.Rect {
 	const most = 1 << 20
 	clamp := func(v float64) int { return int(min(max(v, -most), most)) }
-	if math.IsNaN(r.X) || math.IsNaN(r.Y) || math.IsNaN(r.W) || math.IsNaN(r.H) {
+	right, below := r.X+r.W, r.Y+r.H
+	if math.IsNaN(right) || math.IsNaN(below) {
 		return surface.Rect{X: -most, Y: -most, W: 2 * most, H: 2 * most}
 	}
 	x, y := clamp(math.Floor(r.X)), clamp(math.Floor(r.Y))
-	return surface.Rect{X: x, Y: y, W: clamp(math.Ceil(r.X+r.W)) - x, H: clamp(math.Ceil(r.Y+r.H)) - y}
+	return surface.Rect{X: x, Y: y, W: clamp(math.Ceil(right)) - x, H: clamp(math.Ceil(below)) - y}
 }
 
 // stopped is the end of the stream that nobody here asked for.

@@ -158,7 +158,7 @@ func (s *screen) Wait(ctx context.Context) error {
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 	s.last = time.Now()
 	return nil

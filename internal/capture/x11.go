@@ -2,9 +2,13 @@ package capture
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 )
+
+// ErrNoScreen says that the X server has fewer screens than that.
+var ErrNoScreen = errors.New("there is no such screen")
 
 // OpenX11 answers a source that shows one screen of an X server, all its monitors
 // as one picture, with everything on it and the mouse pointer, if that is on it.
@@ -15,9 +19,10 @@ import (
 // share, and only the rows that changed. The picture is surface.FormatBGRX.
 //
 // A server that does not answer is ErrGone, after ten seconds if it is only
-// silent; ctx ends OpenX11 before that, and Close ends a Fill. One that cannot
-// be captured (no MIT-SHM 1.2 or DAMAGE, not 32 bits per pixel with the low byte
-// first, no permission) is another error: trying again alone does not help.
+// silent; ctx ends OpenX11 before that, and Close ends a Fill. A screen that it
+// does not have, or not any more, is ErrNoScreen. One that cannot be captured (no
+// MIT-SHM 1.2 or DAMAGE, not 32 bits per pixel with the low byte first, no
+// permission) is another error: trying again alone does not help.
 //
 // A server that was silent may still write into its old buffers when it goes on:
 // give the next source new ones. A server that was started without -noreset

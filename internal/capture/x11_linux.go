@@ -63,18 +63,10 @@ func openX11(ctx context.Context, name string) (Source, error) {
 }
 
 func answers(name string) bool {
-	d, err := parseDisplay(name)
-	if err != nil {
-		return false
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), probeWithin)
 	defer cancel()
-	l, err := newLink(ctx, d)
-	if err != nil {
-		return false
-	}
-	l.Close()
-	return true
+	_, err := countScreens(ctx, name)
+	return err == nil
 }
 
 // newLink dials and greets; ctx ends both. A server whose last client just left

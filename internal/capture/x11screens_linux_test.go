@@ -11,8 +11,8 @@ import (
 	"portward/internal/surface"
 )
 
-// Rules: a server says how many screens it has, by whichever of them it is named;
-// each is captured as a source of its own, with its own size and pixels, side by
+// Rules: a server says how many screens it has, by whichever of them it is named,
+// and shows no more; each is captured as a source of its own, with its own size and pixels, side by
 // side; the pointer is on one of them at a time.
 func TestX11TwoScreens(t *testing.T) {
 	checkLeaks(t)
@@ -21,6 +21,9 @@ func TestX11TwoScreens(t *testing.T) {
 		if n, err := X11Screens(t.Context(), name); err != nil || n != 2 {
 			t.Fatalf("%s has %d screens, %v", name, n, err)
 		}
+	}
+	if _, err := OpenX11(t.Context(), x.Display+".2"); !errors.Is(err, ErrNoScreen) {
+		t.Fatalf("a third screen: %v", err)
 	}
 	m := pointerOf(20, 20, 0xffc0c0c0)
 	var painters []*painter

@@ -1,6 +1,6 @@
 // Package fault knows how a program is told to fail, for demonstrations and
-// tests. It must never know of a way to be told but the descriptor that the
-// embedded engine passed on: a process without it cannot be told to fail.
+// tests. It must never know of a way to be told but this: a process knows a fault
+// only from the file that it is given; one without it cannot be told to fail.
 package fault
 
 import (
@@ -9,7 +9,7 @@ import (
 	"os"
 )
 
-// Name is the inherited descriptor's name.
+// Name is the file's name among jobs.Inherited's.
 const Name = "portward-fault"
 
 // A Fault is one way to fail. It travels as one byte.

@@ -14,7 +14,10 @@
 // viewer a frame is given back with no pixel touched.
 //
 // Encoders are one fewer than the processors, so that the loop, and frames that
-// nobody wants, never wait behind encoding. Who waited for one longest is next.
+// nobody wants, never wait behind encoding. A turn is a band of the picture, not a picture, and who
+// waited for one longest is next; so a large picture takes long for its own session
+// alone. What of a message is ready waits with the session: at most one picture for
+// each. Frames of a session are taken no faster than its pace allows.
 //
 // A viewer is, for each session, current, stale or blocked. Only a frame that
 // covers the whole picture makes it current; a change that it could not take

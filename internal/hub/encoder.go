@@ -1,15 +1,20 @@
 package hub
 
 import (
+	"context"
 	"encoding/binary"
-	"fmt"
 
 	"portward/internal/surface"
 
 	"github.com/klauspost/compress/s2"
 )
 
-// An encoder makes updates. It keeps its buffers from one to the next.
+// bandBytes is how many bytes of pixels a turn at an encoder takes at most. The
+// longest row that surface lets through is a part of it.
+const bandBytes = 2 << 20
+
+// An encoder packs and compresses bands. It keeps its buffers from one to the
+// next, which are as large as a band and what it becomes at worst.
 type encoder struct{ packed, squeezed []byte }
 
 func newEncoders(n int) chan *encoder {
@@ -20,16 +25,37 @@ func newEncoders(n int) chan *encoder {
 	return c
 }
 
-// encode makes the update of f on the next free encoder. Sessions wait for one
-// in the order in which they came, each with one frame: none starves.
+// encode makes the update of f in turns of a band each.
 func (h *Hub) encode(s *session, f surface.Frame) (Update, bool, error) {
-	select {
-	case e := <-h.encoders:
-		defer func() { h.encoders <- e }()
-		return e.encode(s.id, s.index, f)
-	case <-s.ctx.Done():
-		return Update{}, false, s.ctx.Err()
+	d, changed, err := newDraft(s.id, s.index, f)
+	if err != nil || !changed {
+		return Update{}, false, err
 	}
+	if err := h.inTurns(s.ctx, d.encodeBand); err != nil {
+		return Update{}, false, err
+	}
+	return d.update, true, nil
+}
+
+// inTurns calls step with the next free encoder while there is more, and gives it
+// back after each. A channel serves those who wait in the order in which they
+// came, so between two turns of one session every other has its own: none starves,
+// and what one waits for grows with the number of sessions, not with their pictures.
+func (h *Hub) inTurns(ctx context.Context, step func(*encoder) (more bool)) error {
+	for more := true; more; {
+		select {
+		case e := <-h.encoders:
+			more = h.turn(e, step)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (h *Hub) turn(e *encoder, step func(*encoder) bool) (more bool) {
+	defer func() { h.encoders <- e }()
+	return step(e)
 }
 
 // relieveEncoders lets go the buffers of those that are not at work.
@@ -44,42 +70,10 @@ func (h *Hub) relieveEncoders() {
 	}
 }
 
-// encode makes the update for what has changed in f; false means nothing has.
-// The frame was checked when its surface was opened; what is repeated here keeps
-// a mistake there from ending the process.
-func (e *encoder) encode(id string, index uint16, f surface.Frame) (Update, bool, error) {
-	g := f.Geometry
-	if err := checkFrame(g, len(f.Pix)); err != nil {
-		return Update{}, false, fmt.Errorf("frame %d of session %s: %w", f.Seq, id, err)
-	}
-	changed := changes(f)
-	if changed.Empty() {
-		return Update{}, false, nil
-	}
-	rects := changed.Rects()
-	e.pack(f.Pix, g.Stride, rects, changed.Area())
-	return Update{
-		Session: id, Index: index, Seq: f.Seq,
-		Width: g.Width, Height: g.Height,
-		Whole:   isWhole(changed, g),
-		Message: message(index, f.Seq, rects, g, e.squeeze()),
-	}, true, nil
-}
-
-func checkFrame(g surface.Geometry, size int) error {
-	if err := g.Check(); err != nil {
-		return err
-	}
-	if size < g.Size() {
-		return fmt.Errorf("%d bytes for %v", size, g)
-	}
-	return nil
-}
-
-// pack copies the rectangles, of so many pixels, out of pix (surface.FormatBGRX)
-// as opaque RGBA without gaps.
-func (e *encoder) pack(pix []byte, stride int, rects []surface.Rect, pixels int) {
-	n := pixels * surface.BytesPerPixel
+// pack copies the rectangles out of pix (surface.FormatBGRX) as opaque RGBA
+// without gaps.
+func (e *encoder) pack(pix []byte, stride int, rects []surface.Rect) {
+	n := packedSize(rects)
 	if cap(e.packed) < n {
 		e.packed = make([]byte, n)
 	}
@@ -95,12 +89,22 @@ func (e *encoder) pack(pix []byte, stride int, rects []surface.Rect, pixels int)
 	}
 }
 
-// squeeze answers what is packed as a Snappy block, which is good until the next.
+func packedSize(rects []surface.Rect) (n int) {
+	for _, r := range rects {
+		n += r.W * r.H * surface.BytesPerPixel
+	}
+	return n
+}
+
+// squeeze answers what is packed as the elements of a Snappy block, without the
+// length that a block begins with. They are good until the next.
 func (e *encoder) squeeze() []byte {
 	if n := s2.MaxEncodedLen(len(e.packed)); cap(e.squeezed) < n {
 		e.squeezed = make([]byte, n)
 	}
-	return s2.EncodeSnappy(e.squeezed[:cap(e.squeezed)], e.packed)
+	block := s2.EncodeSnappy(e.squeezed[:cap(e.squeezed)], e.packed)
+	_, length := binary.Uvarint(block)
+	return block[length:]
 }
 
 // swapRow turns BGRX into opaque RGBA, two pixels at a time. Both slices have

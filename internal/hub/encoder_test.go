@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"portward/internal/surface"
 
@@ -27,8 +28,12 @@ func takeEncoders(h *Hub) (giveBack func()) {
 
 // Rule: there is one encoder fewer than processors, and at least one.
 func TestNumberOfEncoders(t *testing.T) {
-	if n := cap(New(Config{}).encoders); n != max(1, runtime.GOMAXPROCS(0)-1) {
-		t.Errorf("%d encoders", n)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for processors, want := range map[int]int{1: 1, 4: 3} {
+		runtime.GOMAXPROCS(processors)
+		if n := cap(New(Config{}).encoders); n != want {
+			t.Errorf("%d encoders for %d processors", n, processors)
+		}
 	}
 }
 
@@ -49,6 +54,7 @@ func TestUnwantedFramesWaitForNoEncoder(t *testing.T) {
 		for range 50 {
 			unwanted.show(part) // no use before a whole frame
 		}
+		time.Sleep(50 * frameGap)
 		synctest.Wait()
 		if wanted.count() != 0 || unwanted.count() != 50 || v.offers() != 0 {
 			t.Errorf("%d and %d frames released, %d offers", wanted.count(), unwanted.count(), v.offers())

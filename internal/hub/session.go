@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"time"
 
@@ -28,7 +27,8 @@ type SessionState struct {
 	Frames uint64  `json:"frames"` // since the session was first seen
 }
 
-// A session is one login's stream, or that of one of its screens. The second block is owned by the loop.
+// A session is one stream: a screen of a login. The second block is owned by the
+// loop.
 type session struct {
 	id      string
 	index   uint16
@@ -38,6 +38,7 @@ type session struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	ended   chan struct{} // closed when the worker is through
+	pace    pace          // of the worker
 
 	count         uint64
 	rate          rate
@@ -48,10 +49,9 @@ type session struct {
 }
 
 // Attach makes frames the stream of session id, which is a StreamID, in place of
-// the one it had.
-// From then on frames is the hub's: it closes it after detach, a replacement,
-// the end of Run or the first error of Next. With an error frames is still the
-// caller's.
+// the one it had. From then on frames is the hub's: it closes it after detach, a
+// replacement, the end of Run or the first error of Next. With an error frames is
+// still the caller's.
 //
 // refresh asks the agent for a whole frame. It is called on a goroutine of its
 // own, never twice at a time for one stream, and may take its time.
@@ -160,6 +160,16 @@ func (h *Hub) work(s *session) {
 	_ = h.ask(context.Background(), func() { h.remove(s) })
 }
 
+// next waits for a frame, and before until the pace allows one.
+func (s *session) next() (surface.Frame, error) {
+	if err := s.pace.wait(s.ctx); err != nil {
+		return surface.Frame{}, err
+	}
+	f, err := s.frames.Next(s.ctx)
+	s.pace.took(time.Now())
+	return f, err
+}
+
 // step carries one frame to the viewers.
 func (h *Hub) step(s *session) error {
 	f, err := s.next()
@@ -174,15 +184,6 @@ func (h *Hub) step(s *session) error {
 		return nil
 	}
 	return h.ask(s.ctx, func() { h.deliver(s, u) })
-}
-
-// next waits for a frame, on a thread of its own where that is in the kernel.
-// What follows it is not for that thread: with it, each word with the loop would
-// cost a change of threads, ten times of what it costs without.
-func (s *session) next() (surface.Frame, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	return s.frames.Next(s.ctx)
 }
 
 // translate tells the loop of f and, if anybody can use it, makes it a message.

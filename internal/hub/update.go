@@ -28,6 +28,18 @@ const (
 	RectSize      = 8
 )
 
+// A Message is the bytes of an update, in pieces: those of a large picture come
+// from as many turns at an encoder, and are never copied together.
+type Message [][]byte
+
+// Len is the number of its bytes.
+func (m Message) Len() (n int) {
+	for _, piece := range m {
+		n += len(piece)
+	}
+	return n
+}
+
 // An Update is one change of a session's picture. Message is shared by all
 // viewers: nobody writes to it.
 type Update struct {
@@ -36,7 +48,7 @@ type Update struct {
 	Seq           uint32
 	Width, Height int  // of the whole picture, in pixels
 	Whole         bool // the message covers the whole picture
-	Message       []byte
+	Message       Message
 }
 
 // changes is what is sent of f: what changed inside the picture, as one
@@ -53,16 +65,16 @@ func isWhole(r surface.Region, g surface.Geometry) bool {
 	return r == surface.RegionOf(g.Bounds())
 }
 
-func message(index uint16, seq uint32, rects []surface.Rect, g surface.Geometry, block []byte) []byte {
-	m := make([]byte, 0, UpdateHeader+RectSize*len(rects)+len(block))
-	m = append(m, UpdateVersion, KindSnappy)
+// header is all of a message but the block.
+func header(index uint16, seq uint32, rects []surface.Rect, g surface.Geometry) []byte {
+	m := []byte{UpdateVersion, KindSnappy}
 	m = binary.LittleEndian.AppendUint16(m, index)
 	m = binary.LittleEndian.AppendUint32(m, seq)
 	m = appendShorts(m, g.Width, g.Height, len(rects))
 	for _, r := range rects {
 		m = appendShorts(m, r.X, r.Y, r.W, r.H)
 	}
-	return append(m, block...)
+	return m
 }
 
 func appendShorts(m []byte, values ...int) []byte {

@@ -21,14 +21,14 @@ func TestEncode(t *testing.T) {
 	most := 0
 	for range 300 {
 		f := randomFrame(r)
-		u, ok, err := e.encode("1", 513, f)
+		u, ok, err := encodeAlone(&e, 513, f, r.IntN(700)+1)
 		if err != nil || !ok {
 			t.Fatalf("%v %v: %v", f.Geometry, f.Dirty, err)
 		}
 		if u.Session != "1" || u.Index != 513 || u.Seq != f.Seq {
 			t.Errorf("%v %v: %+v", f.Geometry, f.Dirty, u)
 		}
-		rects := checkMessage(t, u.Message, f)
+		rects := checkMessage(t, slices.Concat(u.Message...), f)
 		if whole := len(rects) == 1 && rects[0] == f.Bounds(); whole != u.Whole {
 			t.Errorf("whole %v for %v of %v", u.Whole, rects, f.Geometry)
 		}
@@ -52,6 +52,18 @@ func randomFrame(r *rand.Rand) surface.Frame {
 		f.Dirty = f.Dirty.Add(d)
 	}
 	return f
+}
+
+// encodeAlone encodes f in bands of so many bytes, on an encoder that nobody else wants.
+func encodeAlone(e *encoder, index uint16, f surface.Frame, band int) (Update, bool, error) {
+	d, changed, err := newDraft("1", index, f)
+	if err != nil || !changed {
+		return Update{}, false, err
+	}
+	d.band = band
+	for d.encodeBand(e) {
+	}
+	return d.update, true, nil
 }
 
 // checkMessage answers the message's rectangles.
@@ -115,8 +127,8 @@ func TestEncodeFewPixels(t *testing.T) {
 	f := surface.Frame{Geometry: g, Pix: make([]byte, g.Size())}
 	f.Dirty = surface.RegionOf(surface.Rect{X: 10, Y: 10, W: 8, H: 8}, surface.Rect{X: 900, Y: 950, W: 8, H: 8})
 	var e encoder
-	u, _, err := e.encode("1", 1, f)
-	if n := binary.LittleEndian.Uint16(u.Message[12:]); err != nil || n != 2 || len(e.packed) != 2*8*8*4 {
+	u, _, err := encodeAlone(&e, 1, f, bandBytes)
+	if n := binary.LittleEndian.Uint16(u.Message[0][12:]); err != nil || n != 2 || len(e.packed) != 2*8*8*4 {
 		t.Errorf("%d rectangles, %d bytes packed, %v", n, len(e.packed), err)
 	}
 	// A pin wheel: no two of the four are worth merging, and a fifth fills it.
@@ -124,8 +136,8 @@ func TestEncodeFewPixels(t *testing.T) {
 		surface.Rect{W: 600, H: 400}, surface.Rect{X: 600, W: 400, H: 600},
 		surface.Rect{X: 400, Y: 600, W: 600, H: 400}, surface.Rect{Y: 400, W: 400, H: 600},
 		surface.Rect{X: 400, Y: 400, W: 200, H: 200})
-	u, _, err = e.encode("1", 1, f)
-	if n := binary.LittleEndian.Uint16(u.Message[12:]); err != nil || n != 1 || !u.Whole {
+	u, _, err = encodeAlone(&e, 1, f, bandBytes)
+	if n := binary.LittleEndian.Uint16(u.Message[0][12:]); err != nil || n != 1 || !u.Whole {
 		t.Errorf("all of it as %d rectangles, whole %v, %v", n, u.Whole, err)
 	}
 }
@@ -135,12 +147,12 @@ func TestEncodeFewPixels(t *testing.T) {
 func TestEncodeRefuses(t *testing.T) {
 	var e encoder
 	pix := make([]byte, geometry.Size())
-	u, ok, err := e.encode("1", 1, surface.Frame{Geometry: geometry, Dirty: surface.RegionOf(surface.Rect{X: -5, Y: -5, W: 100, H: 100}), Pix: pix})
+	u, ok, err := encodeAlone(&e, 1, surface.Frame{Geometry: geometry, Dirty: surface.RegionOf(surface.Rect{X: -5, Y: -5, W: 100, H: 100}), Pix: pix}, bandBytes)
 	if err != nil || !ok || !u.Whole {
 		t.Errorf("too large: %v %v %+v", ok, err, u)
 	}
 	for _, r := range []surface.Rect{{}, {X: 100, Y: 1, W: 1, H: 1}, {W: -1, H: 5}} {
-		if _, ok, err := e.encode("1", 1, surface.Frame{Geometry: geometry, Dirty: surface.RegionOf(r), Pix: pix}); ok || err != nil {
+		if _, ok, err := encodeAlone(&e, 1, surface.Frame{Geometry: geometry, Dirty: surface.RegionOf(r), Pix: pix}, bandBytes); ok || err != nil {
 			t.Errorf("%v: %v %v", r, ok, err)
 		}
 	}
@@ -152,7 +164,7 @@ func TestEncodeRefuses(t *testing.T) {
 		{Geometry: bad, Dirty: surface.RegionOf(part), Pix: pix},
 		{},
 	} {
-		if _, ok, err := e.encode("1", 1, f); ok || err == nil {
+		if _, ok, err := encodeAlone(&e, 1, f, bandBytes); ok || err == nil {
 			t.Errorf("%v with %d bytes was encoded", f.Geometry, len(f.Pix))
 		}
 	}
@@ -167,7 +179,7 @@ func BenchmarkEncodeWhole(b *testing.B) {
 	var e encoder
 	b.SetBytes(int64(g.Size()))
 	for b.Loop() {
-		if _, _, err := e.encode("1", 1, f); err != nil {
+		if _, _, err := encodeAlone(&e, 1, f, bandBytes); err != nil {
 			b.Fatal(err)
 		}
 	}

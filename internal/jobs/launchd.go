@@ -50,7 +50,7 @@ type LaunchdOptions struct {
 //
 //   - A job has no life numbers: Life and Restarts are 0, Since is no time. Watch
 //     reports Loaded, Unloaded and the sessions, but neither starts nor deaths.
-//     Whoever needs them has the job check in, or followed.
+//     Whoever needs them has it followed.
 //   - A job that is followed (LaunchdOptions.Follow) is looked at whenever this
 //     engine is asked about it or has acted on it, when its process ends, and
 //     every Poll while it has none. Watch reports what is new then, and State has

@@ -7,15 +7,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// awaitEnd waits for the end of a process, another's too, or for ctx's: kqueue(2),
-// EVFILT_PROC with NOTE_EXIT. A process that is no more, or only waits for its
-// parent, has ended. Where there is no queue it is looked for.
+// awaitEnd waits for the end of a process, another's too, or for ctx's. Where nothing
+// tells of it the process is looked for.
 func awaitEnd(ctx context.Context, pid int) {
+	if awaitExit(ctx, pid) == nil {
+		return
+	}
+	for alive(pid) && sleep(ctx, 250*time.Millisecond) {
+	}
+}
+
+// awaitExit is awaitEnd by kqueue(2), EVFILT_PROC with NOTE_EXIT. A process that is no
+// more, or only waits for its parent, has ended: ESRCH. Another error says nothing of
+// the process.
+func awaitExit(ctx context.Context, pid int) error {
 	queue, err := unix.Kqueue()
 	if err != nil {
-		for alive(pid) && sleep(ctx, 250*time.Millisecond) {
-		}
-		return
+		return err
 	}
 	defer unix.Close(queue)
 	unix.CloseOnExec(queue)
@@ -23,8 +31,10 @@ func awaitEnd(ctx context.Context, pid int) {
 	unix.SetKevent(&exit, pid, unix.EVFILT_PROC, unix.EV_ADD|unix.EV_ONESHOT)
 	exit.Fflags = unix.NOTE_EXIT
 	unix.SetKevent(&call, 0, unix.EVFILT_USER, unix.EV_ADD|unix.EV_CLEAR)
-	if _, err := unix.Kevent(queue, []unix.Kevent_t{call, exit}, nil, nil); err != nil {
-		return // ESRCH
+	if _, err := unix.Kevent(queue, []unix.Kevent_t{call, exit}, nil, nil); err == unix.ESRCH {
+		return nil
+	} else if err != nil {
+		return err
 	}
 	called := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -33,11 +43,12 @@ func awaitEnd(ctx context.Context, pid int) {
 		unix.Kevent(queue, []unix.Kevent_t{call}, nil, nil)
 	})
 	for {
-		if _, err := unix.Kevent(queue, nil, make([]unix.Kevent_t, 1), nil); err != unix.EINTR {
+		if _, err = unix.Kevent(queue, nil, make([]unix.Kevent_t, 1), nil); err != unix.EINTR {
 			break
 		}
 	}
 	if !stop() {
 		<-called // it uses the queue
 	}
+	return err
 }

@@ -163,7 +163,7 @@ func (l *Launchd) State(ctx context.Context, t Target) (State, error) {
 }
 
 func (l *Launchd) state(ctx context.Context, t Target) (State, error) {
-	name, err := l.name(t)
+	_, err := l.name(t)
 	if err == nil && l.life.Err() != nil {
 		err = ErrClosed
 	}
@@ -176,8 +176,7 @@ func (l *Launchd) state(ctx context.Context, t Target) (State, error) {
 	if u != nil && (u.out || u.until.After(time.Now())) {
 		s.Status, s.HeldUntil = Held, u.until
 	}
-	out := u != nil && u.out
-	tr := l.trails[t]
+	out, tr := u != nil && u.out, l.trails[t]
 	if out && tr != nil {
 		s = tr.trace(s)
 	}
@@ -185,26 +184,13 @@ func (l *Launchd) state(ctx context.Context, t Target) (State, error) {
 	if out {
 		return s, nil
 	}
+	var saw sight
+	var now trail // of a job that is not followed: no numbers
 	if tr != nil {
-		return l.traced(ctx, tr, s)
+		saw, now, err = l.lookAlong(ctx, tr)
+	} else {
+		saw, err = l.see(ctx, t)
 	}
-	there, err := l.loaded(ctx, name)
-	if err == nil && !there {
-		err = ErrNotLoaded
-	}
-	if err != nil {
-		return State{}, err
-	}
-	now, err := l.look(ctx, t)
-	if s.PID, s.Last = now.pid, now.last; s.PID != 0 {
-		s.Status = Running
-	}
-	return s, err
-}
-
-// traced is the state of a job that is followed.
-func (l *Launchd) traced(ctx context.Context, tr *trail, s State) (State, error) {
-	saw, now, err := l.lookAlong(ctx, tr)
 	if err == nil && !saw.loaded {
 		err = ErrNotLoaded
 	}

@@ -132,12 +132,12 @@ func (l *Launchd) keep(u *unit) {
 }
 
 // doze waits for a time, or to be woken.
-func doze(ctx context.Context, wake <-chan struct{}, d time.Duration) {
+func doze(ctx context.Context, woken <-chan struct{}, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-	case <-wake:
+	case <-woken:
 	case <-t.C:
 	}
 }

@@ -9,7 +9,7 @@ import (
 // listing is what `launchctl list LABEL` says that we use. launchctl(1) calls
 // the output of the old subcommands stable and that of the new ones no API, so
 // these two keys are all that is read of a text; see parseRuns for one number more,
-// which nothing depends on.
+// on which the numbers of lives depend, and that no life is missed.
 type listing struct {
 	pid  int   // 0: not running, or not said
 	last *Exit // nil: nothing has ended badly, or not said

@@ -1,18 +1,22 @@
 package jobs
 
 import (
+	"os"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
 // poller watches listeners of jobs that are not running for a connection,
-// without accepting it. It has an epoll of its own on a thread of its own:
-// Go's would have to own the descriptors and change their flags.
+// without accepting it. It has an epoll of its own: Go's would have to own the
+// descriptors and change their flags. That epoll is all that Go's watches of it,
+// epoll(7), so no thread waits here, which would keep a processor of Go's from
+// who is to start the job.
 type poller struct {
 	ready chan uint64
-	epoll int
-	wake  int // an eventfd that ends run
+	file  *os.File // the epoll
+	epoll int      // its descriptor
 	stop  chan struct{}
 	wg    sync.WaitGroup
 }
@@ -22,17 +26,17 @@ func newPoller() (*poller, error) {
 	if err != nil {
 		return nil, err
 	}
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err == nil {
-		err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{Events: unix.EPOLLIN})
-	}
-	if err != nil {
-		unix.Close(wake)
+	if err := unix.SetNonblock(epoll, true); err != nil { // or Go does not watch it
 		unix.Close(epoll)
 		return nil, err
 	}
-	p := &poller{ready: make(chan uint64), epoll: epoll, wake: wake, stop: make(chan struct{})}
-	p.wg.Go(p.run)
+	p := &poller{ready: make(chan uint64), file: os.NewFile(uintptr(epoll), "epoll"), epoll: epoll, stop: make(chan struct{})}
+	raw, err := p.file.SyscallConn()
+	if err != nil {
+		p.file.Close()
+		return nil, err
+	}
+	p.wg.Go(func() { p.run(raw) })
 	return p, nil
 }
 
@@ -53,14 +57,18 @@ func (p *poller) remove(held []listener) {
 	}
 }
 
-func (p *poller) run() {
+func (p *poller) run(raw syscall.RawConn) {
 	events := make([]unix.EpollEvent, 16)
 	for {
-		n, err := unix.EpollWait(p.epoll, events, -1)
-		if err != nil && err != unix.EINTR {
-			return // only after close, which waits for us
+		n := 0
+		err := raw.Read(func(uintptr) bool {
+			n, _ = unix.EpollWait(p.epoll, events, 0)
+			return n > 0
+		})
+		if err != nil {
+			return // after close, which waits for us
 		}
-		for _, e := range events[:max(n, 0)] {
+		for _, e := range events[:n] {
 			select {
 			case p.ready <- uint64(uint32(e.Fd)) | uint64(uint32(e.Pad))<<32:
 			case <-p.stop:
@@ -72,8 +80,6 @@ func (p *poller) run() {
 
 func (p *poller) close() {
 	close(p.stop)
-	unix.Write(p.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	p.file.Close()
 	p.wg.Wait()
-	unix.Close(p.wake)
-	unix.Close(p.epoll)
 }

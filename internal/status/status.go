@@ -116,12 +116,22 @@ type Denied struct {
 	Strikes int       `json:"strikes,omitempty"` // failures of which one more is its own fault
 }
 
-// Answer is what became of a request.
+// Answer is what became of a request. Error and Text are for people.
 type Answer struct {
-	ID    string `json:"id"`
-	Error string `json:"error,omitempty"` // empty: done
-	Text  string `json:"text,omitempty"`  // what was done
+	ID    string     `json:"id"`
+	Kind  AnswerKind `json:"kind,omitempty"`  // empty: the last word
+	Error string     `json:"error,omitempty"` // empty: done
+	Text  string     `json:"text,omitempty"`  // what was done
 }
+
+// AnswerKind says what is still to come. A reader must expect kinds it does not know.
+type AnswerKind string
+
+// The kinds of answers.
+const (
+	HandedOver AnswerKind = "handover" // another bundle takes the place, and its supervisor knows the rest
+	AskAgain   AnswerKind = "again"    // it came too late: whoever is the supervisor then has to be asked
+)
 
 // Phase is what the updater is doing. A reader must expect phases it does not
 // know.

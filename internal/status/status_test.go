@@ -23,7 +23,7 @@ func full() Status {
 			Verdict:   &Verdict{Class: "crash", Time: at, Life: 7},
 			HeldUntil: at.Add(time.Minute), Reason: "5 fast deaths", Next: at.Add(time.Minute),
 		},
-		Payload: Payload{State: Installed},
+		Payload: Payload{State: Installed, Answers: []Answer{{ID: "a", Kind: HandedOver, Text: "x"}, {ID: "b", Kind: AskAgain, Error: "y"}}},
 	}
 }
 
@@ -60,7 +60,19 @@ func TestNames(t *testing.T) {
     "next": "2026-11-28T09:01:00.000005Z"
   },
   "payload": {
-    "state": "installed"
+    "state": "installed",
+    "answers": [
+      {
+        "id": "a",
+        "kind": "handover",
+        "text": "x"
+      },
+      {
+        "id": "b",
+        "kind": "again",
+        "error": "y"
+      }
+    ]
   }
 }
 `

@@ -5,18 +5,11 @@ import (
 	"sync"
 )
 
-// Limits on what one peer may make its consumer map. A zero field takes the
-// default.
+// Limits on what one peer may make its consumer map.
 type Limits struct {
 	Chains int
 	Bytes  int64
 }
-
-// The defaults: two displays, each with an old and a new geometry, in 4K.
-const (
-	DefaultChains = 4
-	DefaultBytes  = 512 << 20
-)
 
 // An Account keeps the sum of one peer's chains under its Limits. What a Sink
 // took is given back when its memory is unmapped.
@@ -29,15 +22,7 @@ type Account struct {
 }
 
 // NewAccount opens the account of one peer.
-func NewAccount(l Limits) *Account {
-	if l.Chains == 0 {
-		l.Chains = DefaultChains
-	}
-	if l.Bytes == 0 {
-		l.Bytes = DefaultBytes
-	}
-	return &Account{limits: l}
-}
+func NewAccount(l Limits) *Account { return &Account{limits: l} }
 
 // Used answers what the peer's chains take now.
 func (a *Account) Used() (chains int, bytes int64) {

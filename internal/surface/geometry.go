@@ -46,6 +46,10 @@ func (g Geometry) Size() int { return g.Stride * g.Height }
 // Bounds is the whole picture.
 func (g Geometry) Bounds() Rect { return Rect{0, 0, g.Width, g.Height} }
 
+// MaxSize is the most bytes of one buffer: 16384x2560, or 8K with room to spare. What
+// one picture may cost others is bounded by it.
+const MaxSize = 160 << 20
+
 // Check refuses a geometry that no chain can have.
 func (g Geometry) Check() error {
 	switch {
@@ -53,6 +57,8 @@ func (g Geometry) Check() error {
 		return fmt.Errorf("geometry %v: sides are 1 to %d", g, wire.MaxSide)
 	case g.Stride < g.Width*BytesPerPixel || g.Stride > wire.MaxStride || g.Stride%BytesPerPixel != 0:
 		return fmt.Errorf("geometry %v: stride does not fit", g)
+	case g.Size() > MaxSize:
+		return fmt.Errorf("geometry %v: a picture has %d bytes at most", g, MaxSize)
 	case g.Format != FormatBGRX:
 		return fmt.Errorf("geometry %v: unknown format", g)
 	}

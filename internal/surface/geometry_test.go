@@ -11,7 +11,7 @@ import (
 func TestGeometryCheck(t *testing.T) {
 	for _, g := range []Geometry{
 		{0, 1, 4, FormatBGRX}, {1, 0, 4, FormatBGRX}, {-1, 1, 4, FormatBGRX}, {1, -1, 4, FormatBGRX},
-		{wire.MaxSide + 1, 1, wire.MaxStride, FormatBGRX}, {1, wire.MaxSide + 1, 4, FormatBGRX},
+		{wire.MaxSide, 2561, wire.MaxStride, FormatBGRX}, {wire.MaxSide + 1, 1, wire.MaxStride, FormatBGRX}, {1, wire.MaxSide + 1, 4, FormatBGRX},
 		{2, 1, 4, FormatBGRX}, {1, 1, 5, FormatBGRX}, {1, 1, 0, FormatBGRX}, {1, 1, -4, FormatBGRX},
 		{1, 1, wire.MaxStride + 4, FormatBGRX}, {1, 1, 4, 0}, {1, 1, 4, 'B'},
 	} {
@@ -23,7 +23,7 @@ func TestGeometryCheck(t *testing.T) {
 		}
 	}
 	for _, g := range []Geometry{
-		{1, 1, 4, FormatBGRX}, {wire.MaxSide, wire.MaxSide, wire.MaxStride, FormatBGRX}, {1920, 1080, 7680, FormatBGRX}, {1366, 768, 5504, FormatBGRX},
+		{1, 1, 4, FormatBGRX}, {wire.MaxSide, 2560, wire.MaxStride, FormatBGRX}, {1920, 1080, 7680, FormatBGRX}, {1366, 768, 5504, FormatBGRX},
 	} {
 		if err := g.Check(); err != nil {
 			t.Error(err)
@@ -63,7 +63,7 @@ func FuzzGeometryCheck(f *testing.F) {
 		if g.Check() != nil {
 			return
 		}
-		if n := g.Size(); n < w*h*BytesPerPixel || n <= 0 || n > 1<<30 || n%4 != 0 {
+		if n := g.Size(); n < w*h*BytesPerPixel || n <= 0 || n > MaxSize || n%4 != 0 {
 			t.Fatalf("%v has %d bytes", g, n)
 		}
 		if last := (h-1)*stride + w*BytesPerPixel; last > g.Size() {

@@ -122,7 +122,7 @@ func TestOpenRefusesLies(t *testing.T) {
 			defer producer.Close()
 			defer closeAll(o.surfaces) // for the skips
 			c.do(t, &o)
-			a := NewAccount(Limits{})
+			a := NewAccount(Limits{Chains: 1, Bytes: 8 << 20})
 			if _, err := Open(o.geometry, o.surfaces, o.frames, a); !errors.Is(err, ErrHostile) {
 				t.Errorf("got %v", err)
 			}

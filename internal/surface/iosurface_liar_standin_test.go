@@ -147,7 +147,7 @@ func TestIOSurfaceOpenRefusesLies(t *testing.T) {
 		t.Run(lie, func(t *testing.T) {
 			o := ioSurfaceOffer(t)
 			do(t, o)
-			a := NewAccount(Limits{})
+			a := NewAccount(Limits{Chains: 1, Bytes: 1 << 20})
 			if _, err := o.open(a); !errors.Is(err, ErrHostile) {
 				t.Errorf("got %v", err)
 			}

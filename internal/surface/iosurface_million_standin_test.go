@@ -29,7 +29,7 @@ func TestIOSurfaceMillionFrames(t *testing.T) {
 	}
 	handles, frames := retained(t, c.Surfaces(), peer)
 	peer.Close()
-	s, err := surface.IOSurfaces().Open(g, handles, frames, surface.NewAccount(surface.Limits{}))
+	s, err := surface.IOSurfaces().Open(g, handles, frames, surface.NewAccount(surface.Limits{Chains: 1, Bytes: 1 << 20}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -124,16 +124,16 @@ func TestSinkEndsDeafProducer(t *testing.T) {
 func TestChainRefusesLies(t *testing.T) {
 	good := frame(0, 1, Rect{})
 	for lie, messages := range map[string][][]byte{
-		"flags":                  {with(good, 1, 1)},
-		"reserved":               {with(good, 2, 1)},
-		"a rectangle":            {frame(0, 1, Rect{0, 0, 1, 1})},
-		"slot 3":                 {frame(3, 1, Rect{})},
-		"slot that is not out":   {frame(2, 1, Rect{})},
-		"another frame":          {frame(0, 2, Rect{})},
-		"frame to come":          {frame(0, 3, Rect{})},
-		"sequence zero":          {frame(0, 0, Rect{})},
-		"twice":                  {good, good},
-		"twice with one between": {good, frame(1, 2, Rect{}), good},
+		"a count without a rectangle": {with(good, 1, 1)},
+		"reserved":                    {with(good, 2, 1)},
+		"a rectangle":                 {frame(0, 1, Rect{0, 0, 1, 1})},
+		"slot 3":                      {frame(3, 1, Rect{})},
+		"slot that is not out":        {frame(2, 1, Rect{})},
+		"another frame":               {frame(0, 2, Rect{})},
+		"frame to come":               {frame(0, 3, Rect{})},
+		"sequence zero":               {frame(0, 0, Rect{})},
+		"twice":                       {good, good},
+		"twice with one between":      {good, frame(1, 2, Rect{}), good},
 	} {
 		t.Run(lie, func(t *testing.T) {
 			noLeaks(t)

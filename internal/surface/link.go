@@ -3,7 +3,6 @@ package surface
 import (
 	"errors"
 	"fmt"
-	"runtime"
 )
 
 // A link is one connection to one consumer.
@@ -30,8 +29,6 @@ func (p *producer) replace(l *link) {
 // waits for it.
 func (p *producer) read(l *link) {
 	defer close(l.done)
-	runtime.LockOSThread() // it waits in the kernel, where a channel does so
-	defer runtime.UnlockOSThread()
 	for {
 		d, err := l.channel.recvRelease()
 		if err == nil {

@@ -42,7 +42,15 @@ func checkSpots(f surface.Frame, salt uint32) error {
 	return nil
 }
 
-func envNumber(name string) uint32 {
-	n, _ := strconv.ParseUint(os.Getenv(name), 10, 32)
-	return uint32(n)
+// envNumber is 0 where nothing is told.
+func envNumber(name string) (uint32, error) {
+	text := os.Getenv(name)
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", name, err)
+	}
+	return uint32(n), nil
 }

@@ -64,8 +64,8 @@ func (memfds) create(g Geometry) (memory, error) {
 	return m, nil
 }
 
-// memfdCreate makes one that is never executable; kernels before 6.3 do not know how to say so, and
-// some later ones (vm.memfd_noexec=2) want nothing else.
+// memfdCreate makes one that is never executable; kernels before 6.3 do not know how
+// to say so, and some later ones (vm.memfd_noexec=2) want nothing else.
 func memfdCreate(name string) (int, error) {
 	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	fd, err := unix.MemfdCreate(name, flags|unix.MFD_NOEXEC_SEAL)

@@ -94,7 +94,11 @@ func drawForEver() error {
 	if err := handOver(3, c, peer); err != nil {
 		return err
 	}
-	return draw(context.Background(), c, envNumber(saltVariable), new(uint32))
+	salt, err := envNumber(saltVariable)
+	if err != nil {
+		return err
+	}
+	return draw(context.Background(), c, salt, new(uint32))
 }
 
 func watchForEver() error {
@@ -106,7 +110,11 @@ func watchForEver() error {
 	if err != nil {
 		return err
 	}
-	_, err = watch(context.Background(), s, envNumber(saltVariable))
+	salt, err := envNumber(saltVariable)
+	if err != nil {
+		return err
+	}
+	_, err = watch(context.Background(), s, salt)
 	return err
 }
 
@@ -155,7 +163,9 @@ func TestKillerOfProcesses(t *testing.T) {
 	if testing.Short() {
 		frames = 5_000
 	}
-	if n := envNumber(framesVariable); n > 0 {
+	if n, err := envNumber(framesVariable); err != nil {
+		t.Fatal(err)
+	} else if n > 0 {
 		frames, limit = int(n), 10*time.Minute
 	}
 	seed := uint64(time.Now().UnixNano())

@@ -6,10 +6,12 @@ import (
 	"portward/internal/linux"
 )
 
-// A pace is how fast a receiver is woken. Frames that come faster than each ten
-// milliseconds are worth a P that is kept for them. With a screen's it would be taken
-// away each time, which costs netchild more than all else that it does for a frame
-// nobody watches; so then it is given up, unless it turned out that Ps are hard to get.
+// A pace is how fast a receiver is woken: at once if its thread kept its P, one of
+// the few leaves of Go's scheduler without which no thread runs Go. Frames that come
+// faster than each ten milliseconds are worth a P that is kept for them. With a
+// screen's it would be taken away each time, which costs netchild more than all else
+// that it does for a frame nobody watches; so then it is given up, unless it turned
+// out that Ps are hard to get.
 type pace struct {
 	began  time.Time
 	last   time.Duration // when it woke last, since began

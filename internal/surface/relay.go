@@ -26,7 +26,7 @@ type Lent interface {
 
 // A Relay is the producer's end for surfaces that somebody else makes: they
 // come to be known one by one, MaxSlots of them at most, each with a slot for
-// good. Add, Room, Submit and Connect belong to one goroutine, the other
+// good. Add, Tell, Room, Submit and Connect belong to one goroutine, the other
 // methods to any.
 type Relay struct {
 	producer
@@ -74,30 +74,9 @@ func (r *Relay) Connect() (peer *os.File, err error) {
 	return peer, err
 }
 
-// Add makes the surface of l known. A new one gets the next slot, and, if there
-// was a Connect, is told to the consumer: tell borrows the handle, and answers
-// when it is the consumer's (Sink.Add). A surface whose telling fails is known
-// here; the next Connect carries it. ErrFull means that there is no slot for
-// it: only another relay has one.
-func (r *Relay) Add(l Lent, tell func(wire.Handle) error) error {
-	if err := r.learn(l); err != nil {
-		return err
-	}
-	if r.isUnconnected() {
-		return nil
-	}
-	for ; r.told < len(r.known); r.told++ {
-		if err := tell(r.known[r.told].handle); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *Relay) isUnconnected() bool { return r.current().channel == nil }
-
-// learn takes in a surface.
-func (r *Relay) learn(l Lent) error {
+// Add makes the surface of l known: a new one gets the next slot. ErrFull means
+// that there is no slot for it: only another relay has one.
+func (r *Relay) Add(l Lent) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -110,6 +89,18 @@ func (r *Relay) learn(l Lent) error {
 	}
 	r.known = append(r.known, known{id: l.ID(), handle: l.Handle()})
 	r.slots = append(r.slots, slot{})
+	return nil
+}
+
+// Tell has tell told of each surface that was added since Connect, in the order of
+// their slots: it borrows the handle, and answers when it is the consumer's
+// (Sink.Add). One whose telling fails is told again, or comes with the next Connect.
+func (r *Relay) Tell(tell func(wire.Handle) error) error {
+	for ; r.told < len(r.known); r.told++ {
+		if err := tell(r.known[r.told].handle); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -177,7 +168,7 @@ func (r *Relay) slotForLocked(l Lent) (int, error) {
 	case r.link.isLost():
 		return i, r.link.err
 	case i < 0 || i >= r.told:
-		return i, errors.New("surface was not added")
+		return i, errors.New("surface was not told")
 	case r.slots[i].state != slotFree:
 		return i, errors.New("surface is out")
 	case r.out == Slots:

@@ -5,8 +5,6 @@ import (
 	"os"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"portward/internal/surface"
 	"portward/internal/surface/surfacetest"
 	"portward/internal/wire"
@@ -31,19 +29,8 @@ type memory struct {
 
 func drawMemory(t testing.TB, g surface.Geometry) surfacetest.Drawing {
 	t.Helper()
-	fd, err := unix.MemfdCreate("drawing", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := os.NewFile(uintptr(fd), "drawing")
-	t.Cleanup(func() { f.Close() })
-	if err := f.Truncate(int64(g.Size())); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW); err != nil {
-		t.Fatal(err)
-	}
-	return memory{t, uint64(fd), f}
+	f := surfacetest.Memory(t, g.Size())
+	return memory{t, uint64(f.Fd()), f}
 }
 
 func (m memory) Paint(mark uint32) {

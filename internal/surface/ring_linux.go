@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,8 +18,8 @@ import (
 // is rung only for a peer that sleeps. A socket goes with it: it carries the
 // page to the consumer, nothing else ever, and its end is the peer's.
 //
-// A receiver waits in the kernel, so its goroutine should have locked its
-// thread: then a frame is not kept from it by others that want to run.
+// A receiver waits in the kernel. Its goroutine has the thread for itself until it
+// has received, so that others that want to run do not keep a frame from it.
 type rings struct{}
 
 // A ring is one end. One goroutine receives and one sends at a time.
@@ -71,7 +72,7 @@ func newRing(s socket, page []byte, out int) *ring {
 	r.unheed = func() bool { return true }
 	r.users.Store(1)
 	r.stirred.Store(1)
-	go r.mourn()
+	go r.mourn() // ends with close
 	return r
 }
 
@@ -127,6 +128,8 @@ func (r *ring) recv(ctx context.Context) (b [descriptorSize]byte, err error) {
 		return b, ErrClosed
 	}
 	defer r.leave()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	for empty := 0; empty <= maxEmpty; {
 		stirred := r.stirred.Load() // before we look: what comes afterwards, we hear
 		end := r.ended()            // before the lane: what the peer wrote before its end counts

@@ -188,8 +188,11 @@ func TestRingWraps(t *testing.T) {
 	atomic.StoreUint32(producer.out.tail, start)
 	go func() {
 		for i := uint32(1); i <= 1000; {
-			if producer.sendFrame(descriptor{seq: i}) == nil { // or it is full
+			switch err := producer.sendFrame(descriptor{seq: i}); {
+			case err == nil:
 				i++
+			case errors.Is(err, ErrClosed): // otherwise it is full
+				return
 			}
 		}
 	}()

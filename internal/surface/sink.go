@@ -271,11 +271,11 @@ func (s *Sink) die(err error) error {
 
 // dieLocked answers why the sink died first; Close has the last word.
 func (s *Sink) dieLocked(err error) error {
-	if s.err == nil || s.closed {
-		s.err = err
-	}
-	if s.closed {
+	switch {
+	case s.closed:
 		s.err = ErrClosed
+	case s.err == nil:
+		s.err = err
 	}
 	s.channel.close()
 	return s.err

@@ -48,7 +48,7 @@ func (r *ring) stir() {
 		return
 	}
 	r.in.rouse()
-	go r.insist(n)
+	go r.insist(n) // not much longer than insistence: then we are awake
 }
 
 // deaf says whether the receiver sleeps since before stir n.

@@ -309,7 +309,7 @@ func TestUnserved(t *testing.T) {
 		told := func(who string) {
 			t.Helper()
 			a := s.pay.Answers
-			if len(a) != 3 || a[0].ID != "rollback" || a[0].Text != ErrHandOver.Error() || a[0].Error != "" || a[1].ID != "check" || a[2].Error != ErrAskAgain.Error() {
+			if len(a) != 3 || a[0].ID != "rollback" || a[0].Kind != status.HandedOver || a[0].Text == "" || a[0].Error != "" || a[1].ID != "check" || a[2].Kind != status.AskAgain || a[2].Error == "" {
 				t.Errorf("%s answers %+v", who, a)
 			}
 		}

@@ -42,7 +42,9 @@ func (u *Updater) answer(id, text string, err error) {
 	a := status.Answer{ID: id, Text: pipe.Clip(text)}
 	switch {
 	case errors.Is(err, ErrHandOver):
-		a.Text = ErrHandOver.Error()
+		a.Kind, a.Text = status.HandedOver, ErrHandOver.Error()
+	case errors.Is(err, errAskAgain):
+		a.Kind, a.Error = status.AskAgain, errAskAgain.Error()
 	case err != nil:
 		a.Text, a.Error = "", pipe.Clip(err.Error())
 	}

@@ -65,7 +65,7 @@ func Open(cfg Config, env Env, trust Trust) (*Updater, error) {
 		u.answer(u.rec.Asked, "", ErrHandOver) // the process that was asked is gone
 	}
 	for _, id := range u.rec.Unserved {
-		u.answer(id, "", ErrAskAgain)
+		u.answer(id, "", errAskAgain)
 	}
 	u.phase(status.Idle)
 	return u, nil
@@ -149,9 +149,9 @@ func (u *Updater) wake(ctx context.Context) error {
 	return nil
 }
 
-// ErrAskAgain answers a request that came too late for this process, and that the
+// errAskAgain answers a request that came too late for this process, and that the
 // next one does not know.
-var ErrAskAgain = errors.New("the supervisor ended before it came to this; ask again")
+var errAskAgain = errors.New("the supervisor ended before it came to this; ask again")
 
 // leave is the end of Run. It answers who would wait for ever, here and by the
 // next process, and holds neither an orderly stop nor what was the machine's fault
@@ -160,7 +160,7 @@ func (u *Updater) leave(ctx context.Context, end error) {
 	var ids []string
 	for r, ok := u.inbox.next(); ok && len(ids) < maxTold; r, ok = u.inbox.next() {
 		ids = append(ids, r.ID)
-		u.answer(r.ID, "", ErrAskAgain)
+		u.answer(r.ID, "", errAskAgain)
 	}
 	u.change(func(r *record) {
 		switch r.Unserved = ids; {

@@ -25,7 +25,8 @@
 //
 // A viewer that is slow gets fewer updates, and delays nobody: what waits for it
 // is a short lane for each session (see outbox), in which a whole picture takes
-// the place of what is there. Who takes nothing for twenty seconds is let go.
+// the place of what is there. Who takes not even a MiB of it, or of a message what is
+// left, in twenty seconds is let go.
 //
 // # The page
 //

@@ -7,9 +7,9 @@ import (
 	"portward/internal/hub"
 )
 
-// protocolVersion is told in the first message. It changes with the messages and
-// with the layout of updates, and so does the page's (app.js): a page that is open
-// since before an update then loads itself anew.
+// protocolVersion is told in the first message. From the first release on it changes
+// with the messages and with the layout of updates, and so does the page's (app.js): a
+// page that is open since before an update then loads itself anew.
 const protocolVersion = 1
 
 // greeting is every text message the server sends; doc.go says when.

@@ -48,12 +48,12 @@ func (l *lane) hasRoom(u hub.Update) bool {
 	if len(l.updates) == 0 {
 		return true
 	}
-	return len(l.updates) < laneLength && l.bytes()+len(u.Message) <= laneBytes
+	return len(l.updates) < laneLength && l.bytes()+u.Message.Len() <= laneBytes
 }
 
 func (l *lane) bytes() (n int) {
 	for _, u := range l.updates {
-		n += len(u.Message)
+		n += u.Message.Len()
 	}
 	return n
 }

@@ -41,7 +41,7 @@ func TestOutboxWhole(t *testing.T) {
 	b.Offer(up("1", 2))
 	b.Offer(up("1", 3)) // refused
 	for seq := uint32(4); seq < 10; seq++ {
-		if !b.Offer(hub.Update{Session: "1", Seq: seq, Whole: true, Message: make([]byte, 2*laneBytes)}) {
+		if !b.Offer(hub.Update{Session: "1", Seq: seq, Whole: true, Message: hub.Message{make([]byte, 2*laneBytes)}}) {
 			t.Errorf("whole picture %d was refused", seq)
 		}
 	}
@@ -62,7 +62,7 @@ func TestOutboxWhole(t *testing.T) {
 func TestOutboxBytes(t *testing.T) {
 	b := newOutbox()
 	large := func(seq uint32) hub.Update {
-		return hub.Update{Session: "1", Seq: seq, Message: make([]byte, laneBytes/2+1)}
+		return hub.Update{Session: "1", Seq: seq, Message: hub.Message{make([]byte, laneBytes/2), {0}}}
 	}
 	if !b.Offer(large(1)) || b.Offer(large(2)) {
 		t.Error("two large updates wait, or none")

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/coder/websocket"
 )
@@ -80,7 +79,7 @@ func (s *server) show(ctx context.Context, c *websocket.Conn) error {
 	defer helpers.Wait()
 	defer cancel()
 
-	box := newOutbox()
+	box, l := newOutbox(), &line{Conn: c, patience: s.patience}
 	sub, err := s.cfg.Hub.Subscribe(ctx, box)
 	if err != nil {
 		return err
@@ -88,33 +87,14 @@ func (s *server) show(ctx context.Context, c *websocket.Conn) error {
 	defer sub.Cancel()
 	helpers.Go(func() {
 		defer cancel()
-		s.knock(ctx, c)
+		l.knock(ctx)
 	})
-	return s.send(ctx, c, box, sub.Drained)
+	return s.send(ctx, l, box, sub.Drained)
 }
 
-// knock pings the viewer until it does not answer.
-func (s *server) knock(ctx context.Context, c *websocket.Conn) {
-	t := time.NewTicker(s.patience.ping)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		wait, cancel := context.WithTimeout(ctx, s.patience.ping+s.patience.write)
-		err := c.Ping(wait)
-		cancel()
-		if err != nil {
-			return
-		}
-	}
-}
-
-// send empties box into c; drained is called for a session whose refused lane
+// send empties box into l; drained is called for a session whose refused lane
 // is empty again.
-func (s *server) send(ctx context.Context, c *websocket.Conn, box *outbox, drained func(session string)) error {
+func (s *server) send(ctx context.Context, l *line, box *outbox, drained func(session string)) error {
 	greeted := false
 	for {
 		states, u, ok := box.take()
@@ -127,12 +107,12 @@ func (s *server) send(ctx context.Context, c *websocket.Conn, box *outbox, drain
 				return nil
 			}
 		case states != nil:
-			if err := s.write(ctx, c, websocket.MessageText, s.greet(states, !greeted)); err != nil {
+			if err := l.write(ctx, websocket.MessageText, [][]byte{s.greet(states, !greeted)}); err != nil {
 				return err
 			}
 			greeted = true
 		default:
-			if err := s.write(ctx, c, websocket.MessageBinary, u.Message); err != nil {
+			if err := l.write(ctx, websocket.MessageBinary, u.Message); err != nil {
 				return err
 			}
 			if box.sent(u.Session) {
@@ -140,10 +120,4 @@ func (s *server) send(ctx context.Context, c *websocket.Conn, box *outbox, drain
 			}
 		}
 	}
-}
-
-func (s *server) write(ctx context.Context, c *websocket.Conn, kind websocket.MessageType, data []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, s.patience.write)
-	defer cancel()
-	return c.Write(ctx, kind, data)
 }

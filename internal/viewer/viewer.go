@@ -19,7 +19,7 @@ const (
 // patiences are how long a viewer is waited for.
 type patiences struct {
 	hello time.Duration // from the open socket to the token
-	write time.Duration // one message to be taken
+	write time.Duration // pieceBytes of a message to be taken
 	ping  time.Duration // between pings, and for the answer beside a write
 }
 

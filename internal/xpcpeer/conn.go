@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"sync"
+	"time"
 
 	"portward/internal/wire"
 )
@@ -31,6 +32,9 @@ type Conn struct {
 	kill      context.CancelFunc
 	done      chan struct{}
 
+	last  time.Time // of the reader: when the packet before came
+	brief bool      // the next one is expected as soon
+
 	mu       sync.Mutex
 	change   *sync.Cond    // of anything below
 	wanted   bool          // somebody waits for a link
@@ -41,6 +45,9 @@ type Conn struct {
 	writing  bool          // the writer is at it
 	occupied bool          // a handler runs
 	inbox    chan *Message // of the goroutine that reads meanwhile; nil: there is none
+	lendable bool          // the reader waits
+	lent     bool          // to a caller
+	found    *found        // by a caller, for the reader
 	queue    []outgoing
 	calls    map[uint64]*call
 	lastID   uint64

@@ -2,6 +2,7 @@ package xpcpeer
 
 import (
 	"errors"
+	"runtime"
 	"sync"
 )
 
@@ -135,24 +136,36 @@ func (c *Conn) readAside(l link, inbox chan<- *Message) {
 }
 
 // message waits for one, and gives the replies that come before it to their callers.
+// These go on at once, on the thread that received: for another one to wake takes
+// longer than all else.
 func (c *Conn) message(l link) (*Message, error) {
 	for {
-		p, err := l.receive()
-		if err != nil {
+		p, err := c.receive(l)
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		switch p.kind {
-		case kindReply:
-			c.settle(p.id, result{dict: p.dict})
-		case kindFailure:
-			c.settle(p.id, result{err: ErrUnanswered})
-		case kindMessage, kindCall:
+		case c.settles(p):
+			runtime.Gosched()
+		case p.kind == kindMessage, p.kind == kindCall:
 			return &Message{conn: c, link: l, id: p.id, dict: p.dict}, nil
 		default:
 			p.dict.Close()
 			return nil, unexpected(p)
 		}
 	}
+}
+
+// settles reports whether the packet is a reply, and gives it to its caller.
+func (c *Conn) settles(p packet) bool {
+	switch p.kind {
+	case kindReply:
+		c.settle(p.id, result{dict: p.dict})
+	case kindFailure:
+		c.settle(p.id, result{err: ErrUnanswered})
+	default:
+		return false
+	}
+	return true
 }
 
 // handle gives one message to the owner: also after the peer's end, if it was
@@ -190,6 +203,7 @@ func (c *Conn) present(l link) bool {
 		return false
 	}
 	c.link, c.broken, c.inbox = l, false, nil
+	c.brief = false
 	return true
 }
 

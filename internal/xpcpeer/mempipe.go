@@ -16,11 +16,11 @@ func memPair() (*memLink, *memLink) {
 	return &memLink{a, b, ownEvidence()}, &memLink{b, a, ownEvidence()}
 }
 
-func (l *memLink) receive() (packet, error) { return l.in.pop() }
-func (l *memLink) send(p parcel) error      { return l.out.push(p.(*bundle)) }
+func (l *memLink) receive() (packet, error)   { return l.in.pop() }
+func (l *memLink) send(p parcel) error        { return l.out.push(p.(*bundle)) }
 func (l *memLink) try(p parcel) (bool, error) { return l.out.tryPush(p.(*bundle)) }
-func (l *memLink) hurry()                   { l.out.hurry() }
-func (l *memLink) evidence() *Evidence      { return l.self }
+func (l *memLink) hurry()                     { l.out.hurry() }
+func (l *memLink) evidence() *Evidence        { return l.self }
 
 func (l *memLink) close() {
 	l.out.finish()

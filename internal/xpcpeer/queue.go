@@ -3,7 +3,6 @@ package xpcpeer
 import (
 	"context"
 	"errors"
-	"runtime"
 
 	"portward/internal/wire"
 )
@@ -17,6 +16,7 @@ type outgoing struct {
 // A call is a place among those in flight.
 type call struct {
 	result chan result // of one
+	lender lender      // what its caller may receive from; nil: nothing
 	left   bool        // its caller is gone
 }
 
@@ -35,6 +35,9 @@ func (c *Conn) Call(ctx context.Context, d wire.Dict) (wire.Dict, error) {
 	id, ca, err := c.begin(d)
 	if err != nil {
 		return nil, c.fail("call", err)
+	}
+	if ca.lender != nil {
+		c.fetch(ctx, ca.lender, ca)
 	}
 	select {
 	case r := <-ca.result:
@@ -62,11 +65,14 @@ func (c *Conn) begin(d wire.Dict) (uint64, *call, error) {
 	if err != nil {
 		return 0, nil, err
 	}
+	ca := &call{result: make(chan result, 1), lender: c.borrowLocked()}
 	if err := c.enqueueLocked(outgoing{p, id}); err != nil {
+		if ca.lender != nil {
+			c.giveBackLocked(ca.lender, nil)
+		}
 		return 0, nil, err
 	}
 	c.lastID = id
-	ca := &call{result: make(chan result, 1)}
 	c.calls[id] = ca
 	c.readAsideLocked()
 	return id, ca, nil
@@ -94,9 +100,7 @@ func (c *Conn) leave(id uint64, ca *call) (result, bool) {
 	return result{}, false
 }
 
-// settle gives a reply to its caller; nobody's reply is dropped. The caller goes on
-// at once, on the thread that received it: for another one to wake takes longer than
-// all else.
+// settle gives a reply to its caller; nobody's reply is dropped.
 func (c *Conn) settle(id uint64, r result) {
 	c.mu.Lock()
 	ca := c.calls[id]
@@ -108,9 +112,7 @@ func (c *Conn) settle(id uint64, r result) {
 	c.mu.Unlock()
 	if !heard {
 		r.dict.Close()
-		return
 	}
-	runtime.Gosched()
 }
 
 // failCallsLocked ends every wait for the present link.

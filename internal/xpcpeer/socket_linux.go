@@ -22,27 +22,27 @@ type socketLink struct {
 	raw     syscall.RawConn
 	who     atomic.Pointer[Evidence] // nil: taken from the first packet
 	hurried atomic.Bool
+	watch   *watch
 	data    []byte // of the packet being received
 	control []byte
-	last    time.Time // of the receiver: when the packet before came
-	brief   bool      // the next one is soon expected
 }
 
 // newSocketLink takes over the descriptor. who is nil where the first packet
 // names the peer.
 func newSocketLink(fd int, who *Evidence) (*socketLink, error) {
-	err := unix.SetNonblock(fd, false)
+	err := errors.Join(unix.SetNonblock(fd, false),
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: soon.Microseconds()}))
 	f := os.NewFile(uintptr(fd), "peer")
-	if err != nil {
+	raw, rerr := f.SyscallConn()
+	w, werr := newWatch(fd)
+	if err := errors.Join(err, rerr, werr); err != nil {
 		f.Close()
-		return nil, os.NewSyscallError("fcntl", err)
-	}
-	raw, err := f.SyscallConn()
-	if err != nil {
-		f.Close()
+		if w != nil {
+			w.close()
+		}
 		return nil, err
 	}
-	l := &socketLink{file: f, raw: raw, data: make([]byte, maxPacket+1), control: make([]byte, controlSpace)}
+	l := &socketLink{file: f, raw: raw, watch: w, data: make([]byte, maxPacket+1), control: make([]byte, controlSpace)}
 	l.who.Store(who)
 	return l, nil
 }
@@ -87,6 +87,7 @@ func (l *socketLink) evidence() *Evidence { return l.who.Load() }
 func (l *socketLink) close() {
 	l.shutdown(unix.SHUT_RDWR)
 	l.file.Close()
+	l.watch.close()
 	l.who.Load().close()
 }
 
@@ -121,7 +122,7 @@ func (l *socketLink) sendmsg(b *bundle, wait bool) (err error) {
 	rights := rightsOf(b)
 	cerr := l.raw.Write(func(fd uintptr) bool {
 		for {
-			_, err = unix.SendmsgN(int(fd), b.data, rights, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+			err = linux.SendNow(int(fd), b.data, rights)
 			if err != unix.EAGAIN || !wait || !l.room(int(fd)) {
 				return true
 			}
@@ -152,10 +153,28 @@ func sendError(err error) error {
 	return os.NewSyscallError("sendmsg", err)
 }
 
-// receive takes one packet in. Whatever is wrong with it, its descriptors are
-// closed or belong to the answer.
-func (l *socketLink) receive() (packet, error) {
-	n, c, flags, err := l.recvmsg()
+func (l *socketLink) await() {
+	l.raw.Control(func(uintptr) { l.watch.wait() })
+}
+
+func (l *socketLink) lend() {
+	l.raw.Control(func(fd uintptr) { l.watch.look(int(fd), false) })
+}
+
+func (l *socketLink) giveBack(urgent bool) {
+	l.raw.Control(func(fd uintptr) { l.watch.look(int(fd), true) })
+	if urgent {
+		l.watch.ring()
+	}
+}
+
+func (l *socketLink) receive() (packet, error) { return l.packet(l.recvmsg()) }
+
+func (l *socketLink) receiveSoon() (packet, error) { return l.packet(l.recvmsgSoon()) }
+
+// packet reads what came. Whatever is wrong with it, its descriptors are closed or
+// belong to the answer.
+func (l *socketLink) packet(n int, c *control, flags int, err error) (packet, error) {
 	if err != nil {
 		return packet{}, err
 	}
@@ -178,44 +197,46 @@ func (l *socketLink) receive() (packet, error) {
 	return p, err
 }
 
-// soon is how long a thread in the kernel may keep its P: as long as Go's runtime
-// leaves it to him (retake in runtime/proc.go), who takes it away at some expense.
-const soon = 10 * time.Millisecond
-
-// recvmsg waits for a packet. ECONNRESET says that the peer left something
-// unread; it comes once, before what the peer wrote and the end.
-func (l *socketLink) recvmsg() (n int, c *control, flags int, err error) {
-	cerr := l.raw.Read(func(fd uintptr) bool {
-		if !l.brief {
-			linux.PollLong(int(fd), unix.POLLIN)
+// recvmsg waits for a packet for as long as it takes.
+func (l *socketLink) recvmsg() (int, *control, int, error) {
+	for {
+		n, c, flags, err := l.recvmsgSoon()
+		if err != errNothing {
+			return n, c, flags, err
 		}
-		var oob int
-		n, oob, flags, err = l.packet(int(fd))
+		l.await()
+	}
+}
+
+// recvmsgSoon waits until SO_RCVTIMEO is over, which is errNothing.
+func (l *socketLink) recvmsgSoon() (n int, c *control, flags int, err error) {
+	cerr := l.raw.Read(func(fd uintptr) bool {
+		var controlled int
+		n, controlled, flags, err = receiveOne(int(fd), l.data, l.control)
 		if err == nil {
-			c = parseControl(l.control[:oob])
+			c = parseControl(l.control[:controlled])
 		}
 		return true
 	})
-	if cerr != nil || err != nil {
-		return 0, nil, 0, errPeerGone
+	switch {
+	case cerr == nil && err == nil:
+		return n, c, flags, nil
+	case cerr == nil && err == unix.EAGAIN:
+		return 0, nil, 0, errNothing
 	}
-	now := time.Now()
-	l.brief, l.last = now.Sub(l.last) < soon, now
-	return n, c, flags, nil
+	return 0, nil, 0, errPeerGone
 }
 
-func (l *socketLink) packet(fd int) (n, oob, flags int, err error) {
+// receiveOne is recvmsg(2). ECONNRESET says that the peer left something unread; it
+// comes once, before what the peer wrote and the end.
+func receiveOne(fd int, data, control []byte) (n, controlled, flags int, err error) {
 	for resets := 0; ; {
-		n, oob, flags, _, err = unix.Recvmsg(fd, l.data, l.control, unix.MSG_CMSG_CLOEXEC)
+		n, controlled, flags, err = linux.Receive(fd, data, control)
 		switch {
 		case err == unix.ECONNRESET && resets == 0:
 			resets++
-		case err == unix.EAGAIN: // somebody who has the socket, too, made it so
-			if _, err := linux.PollLong(fd, unix.POLLIN); err != nil {
-				return 0, 0, 0, err
-			}
 		case err != unix.EINTR:
-			return n, oob, flags, err
+			return n, controlled, flags, err
 		}
 	}
 }

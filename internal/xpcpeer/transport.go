@@ -3,6 +3,7 @@ package xpcpeer
 import (
 	"context"
 	"errors"
+	"time"
 
 	"portward/internal/wire"
 )
@@ -55,8 +56,30 @@ type link interface {
 	close() // never waits
 }
 
-// errPeerGone is how a link ends by itself.
-var errPeerGone = errors.New("the peer is gone")
+// A lender is a link whose packets somebody else can receive while the one who is
+// there for it waits, and need not be woken for that.
+type lender interface {
+	link
+	// receiveSoon is receive, but errNothing where nothing comes within soon.
+	receiveSoon() (packet, error)
+	// await waits, for as long as it takes, until there is something to receive.
+	await()
+	// lend lets await sleep through what comes, until giveBack. urgent: await ends
+	// whatever there is.
+	lend()
+	giveBack(urgent bool)
+}
+
+// soon is how long a thread that waits in the kernel may keep its P: Go's runtime
+// leaves it to him for about as long (retake in runtime/proc.go), and takes it away at
+// some expense.
+const soon = 5 * time.Millisecond
+
+// What receive answers when it has no packet.
+var (
+	errPeerGone = errors.New("the peer is gone") // how a link ends by itself
+	errNothing  = errors.New("nothing came")
+)
 
 // A parcel is a packet ready for one transport.
 type parcel interface{ drop() }

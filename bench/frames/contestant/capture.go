@@ -9,13 +9,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"time"
 
 	"github.com/jezek/xgb"
 	"github.com/jezek/xgb/xproto"
 
+	"portward/bench/chain"
 	"portward/bench/talk"
 	"portward/internal/capture"
 	"portward/internal/surface"
@@ -66,7 +66,7 @@ func captures(display string) error {
 		return err
 	}
 	released := make(chan struct{}, surface.Slots)
-	chain, files, err := newChain(src.Geometry(), func(uint32) { released <- struct{}{} })
+	chain, files, err := chain.New(src.Geometry(), func(uint32) { released <- struct{}{} })
 	if err != nil {
 		return err
 	}
@@ -112,12 +112,7 @@ func showOne(ctx context.Context, src capture.Source, chain *surface.Chain) erro
 
 // consume gives back what comes.
 func consume(g surface.Geometry) error {
-	runtime.LockOSThread()
-	var files []*os.File
-	for i := range chainFiles {
-		files = append(files, talk.Inherited(i, "surface"))
-	}
-	sink, err := openSink(g, files)
+	sink, err := chain.Inherited(g, 0)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,9 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/coder/websocket"
+	"golang.org/x/sys/unix"
 
+	"portward/bench/chain"
 	"portward/internal/surface"
 	"portward/internal/viewer"
 )
@@ -163,7 +165,7 @@ func ours(ctx context.Context, dir string, l net.Listener, drawn chan<- uint32) 
 		return nil, "", err
 	}
 	g := geometry(screenWidth, screenHeight)
-	chain, files, err := newChain(g, nil)
+	c, files, err := chain.New(g, nil)
 	if err != nil {
 		return nil, "", err
 	}
@@ -171,24 +173,37 @@ func ours(ctx context.Context, dir string, l net.Listener, drawn chan<- uint32) 
 	if err != nil {
 		return nil, "", err
 	}
-	sink, err := openSink(g, owned)
+	sink, err := chain.Open(g, owned)
 	if err != nil {
 		return nil, "", err
 	}
 	var seq uint32
 	show := func(r surface.Rect) (uint32, error) {
-		b, err := chain.Acquire(ctx)
+		b, err := c.Acquire(ctx)
 		if err != nil {
 			return 0, err
 		}
 		seq++
 		paint(b.Pix, g.Stride, r, seq)
-		return seq, chain.Submit(b, surface.RegionOf(r))
+		return seq, c.Submit(b, surface.RegionOf(r))
 	}
 	if _, err := st.hub.Attach(ctx, "1", sink, func() { show(g.Bounds()) }); err != nil {
 		return nil, "", err
 	}
 	return func() (uint32, error) { return show(spot(seq)) }, viewer.Address(st.addr, token), nil
+}
+
+// duplicates are descriptors that a sink may own.
+func duplicates(files []*os.File) ([]*os.File, error) {
+	var own []*os.File
+	for _, f := range files {
+		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+		if err != nil {
+			return nil, err
+		}
+		own = append(own, os.NewFile(uintptr(fd), f.Name()))
+	}
+	return own, nil
 }
 
 // spot is where the picture changes next, on the tiles' grid.

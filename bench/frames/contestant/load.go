@@ -15,6 +15,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"portward/bench/chain"
 	"portward/bench/talk"
 	"portward/internal/capture"
 	"portward/internal/surface"
@@ -75,7 +76,7 @@ type crowd struct {
 // chains makes n chains, and the descriptors of all their consumers' ends.
 func (c *crowd) chains(n int) (chains []*surface.Chain, files []*os.File, err error) {
 	for range n {
-		chain, own, err := newChain(geometry(cardWidth, cardHeight), func(uint32) { c.released.Add(1) })
+		chain, own, err := chain.New(geometry(cardWidth, cardHeight), func(uint32) { c.released.Add(1) })
 		if err != nil {
 			return nil, nil, err
 		}
@@ -206,11 +207,7 @@ func (o options) loaded() error {
 	}
 	asked := talk.Inherited(1, "asked")
 	for i := range o.agents {
-		files := make([]*os.File, chainFiles)
-		for j := range files {
-			files[j] = talk.Inherited(2+i*chainFiles+j, "surface")
-		}
-		sink, err := openSink(geometry(cardWidth, cardHeight), files)
+		sink, err := chain.Inherited(geometry(cardWidth, cardHeight), 2+i*chain.Files)
 		if err != nil {
 			return err
 		}

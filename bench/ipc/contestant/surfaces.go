@@ -7,40 +7,26 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"runtime"
 	"time"
 
 	"portward/internal/surface"
-	"portward/internal/wire"
 
+	"portward/bench/chain"
 	"portward/bench/talk"
 )
 
 // startSurfaces is our swap chain: a sample is the time from Submit to the moment
 // at which the chain tells that the frame was released.
 func startSurfaces(o options) (drill, *exec.Cmd, error) {
-	chain, err := surface.NewChain(o.geometry())
+	p := &producer{whole: surface.RegionOf(o.geometry().Bounds()), done: make(chan error, 1)}
+	c, files, err := chain.New(o.geometry(), p.released)
 	if err != nil {
 		return drill{}, nil, err
 	}
-	p := &producer{chain: chain, whole: surface.RegionOf(o.geometry().Bounds()), done: make(chan error, 1)}
-	chain.OnRelease = p.released
-	frames, err := chain.Connect()
-	if err != nil {
-		return drill{}, nil, err
-	}
-	defer frames.Close()
-	files := make([]*os.File, 0, surface.Slots+1)
-	for _, h := range chain.Surfaces() {
-		f, ok := h.File()
-		if !ok {
-			return drill{}, nil, fmt.Errorf("surface is a %T", h.Object)
-		}
-		files = append(files, f)
-	}
-	peer, err := talk.Other(append(files, frames)...)
+	defer files[surface.Slots].Close()
+	p.chain = c
+	peer, err := talk.Other(files...)
 	return drill{one: p.one, many: p.many}, peer, err
 }
 
@@ -114,15 +100,10 @@ func (p *producer) many(n int) ([]float64, error) {
 	return samples, nil
 }
 
-// serveSurfaces is what a session of the hub does, on a thread of its own as
-// there, with each frame: looks at it and gives it back.
+// serveSurfaces is what a session of the hub does with each frame: looks at it and
+// gives it back.
 func serveSurfaces(o options) error {
-	runtime.LockOSThread()
-	surfaces := make([]wire.Handle, surface.Slots)
-	for i := range surfaces {
-		surfaces[i] = wire.Surface(talk.Inherited(i, "surface"))
-	}
-	sink, err := surface.Open(o.geometry(), surfaces, wire.FD(talk.Inherited(surface.Slots, "frames")), nil)
+	sink, err := chain.Inherited(o.geometry(), 0)
 	if err != nil {
 		return err
 	}

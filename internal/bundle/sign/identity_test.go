@@ -9,13 +9,13 @@ import (
 	pkcs12 "software.sslmate.com/src/go-pkcs12"
 )
 
-// Rule: a password that does not fit is told from a file that is no PKCS#12.
-func TestWrongPassword(t *testing.T) {
+// Rule: a passphrase that does not fit is told from a file that is no PKCS#12.
+func TestWrongPassphrase(t *testing.T) {
 	p := theWorld()
 	for _, enc := range []*pkcs12.Encoder{pkcs12.Modern, pkcs12.LegacyDES} {
 		path := p12(t, enc, p.leafKey, "right", p.leaf, p.middle, p.root)
-		for _, password := range []string{"wrong", "", "Right"} {
-			_, err := LoadP12(path, password)
+		for _, passphrase := range []string{"wrong", "", "Right"} {
+			_, err := LoadP12(path, passphrase)
 			wantError(t, err, path, "wrong passphrase")
 		}
 	}

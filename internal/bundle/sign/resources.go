@@ -156,7 +156,8 @@ func sealEntry(is ruling, name string, sum []byte) map[string]any {
 	return entry
 }
 
-// hashIn reads a file of the bundle, which is nothing but a file.
+// hashIn reads a file of the bundle, which is nothing but a file: visit has seen that
+// by its entry, and so followed no link, as an os.Root would.
 func hashIn(root *os.Root, path string) (old, sum []byte, err error) {
 	f, err := root.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -103,7 +103,7 @@ func testReplacedWhileWaiting(t *testing.T, w Way) {
 
 func testLateRelease(t *testing.T, w Way) {
 	r := newRig(t, w, small)
-	a := surface.NewAccount(surface.Limits{})
+	a := surface.NewAccount(ample)
 	s := r.connect(a)
 	r.submit(42, small.Bounds())
 	f := r.next(s)

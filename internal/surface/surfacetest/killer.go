@@ -24,7 +24,7 @@ func testKiller(t *testing.T, w Way) {
 	t.Logf("seed %d", seed)
 	k := &killer{
 		rig: newRig(t, w, small), random: rand.New(rand.NewPCG(seed, 0)),
-		account: surface.NewAccount(surface.Limits{}),
+		account: surface.NewAccount(ample),
 	}
 	k.reconnect()
 	eras := 0

@@ -6,8 +6,11 @@ import (
 	"portward/internal/surface"
 )
 
+// ample limits are for peers that do not come near them.
+var ample = surface.Limits{Chains: 4, Bytes: 512 << 20}
+
 func testGeometry(t *testing.T, w Way) {
-	a := surface.NewAccount(surface.Limits{Chains: 2})
+	a := surface.NewAccount(surface.Limits{Chains: 2, Bytes: ample.Bytes})
 	old := newRig(t, w, small)
 	was := old.connect(a)
 	old.submit(1, small.Bounds())
@@ -33,7 +36,7 @@ func testGeometry(t *testing.T, w Way) {
 // not affected, and nothing of the refused ones stays.
 func testChains(t *testing.T, w Way) {
 	r, other := newRig(t, w, small), newRig(t, w, small)
-	greedy, honest := surface.NewAccount(surface.Limits{}), surface.NewAccount(surface.Limits{})
+	greedy, honest := surface.NewAccount(ample), surface.NewAccount(ample)
 	s := other.connect(honest)
 	var got []*surface.Sink
 	files := openFiles()
@@ -46,7 +49,7 @@ func testChains(t *testing.T, w Way) {
 		}
 		r.wantErr("one more chain", err, surface.ErrLimit)
 	}
-	if len(got) != surface.DefaultChains {
+	if len(got) != ample.Chains {
 		t.Fatalf("got %d chains", len(got))
 	}
 	until(t, "no descriptor of the refused left", func() bool { return openFiles() <= files })

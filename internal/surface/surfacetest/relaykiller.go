@@ -19,7 +19,7 @@ func testRelayRandom(t *testing.T, w Way) {
 	if testing.Short() {
 		steps = 2_000
 	}
-	k := &relayKiller{relayRig: newRelayRig(t, w), random: rand.New(rand.NewPCG(seed, 0)), account: surface.NewAccount(surface.Limits{})}
+	k := &relayKiller{relayRig: newRelayRig(t, w), random: rand.New(rand.NewPCG(seed, 0)), account: surface.NewAccount(ample)}
 	k.know(0)
 	k.attach(k.account)
 	for range steps {

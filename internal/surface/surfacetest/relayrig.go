@@ -59,8 +59,13 @@ func (r *relayRig) know(which ...int) {
 	r.t.Helper()
 	for _, i := range which {
 		l := r.drawings[i].lend()
-		if err := r.relay.Add(l, r.tell); err != nil {
+		if err := r.relay.Add(l); err != nil {
 			r.t.Fatal(err)
+		}
+		if r.sink != nil {
+			if err := r.relay.Tell(r.tell); err != nil {
+				r.t.Fatal(err)
+			}
 		}
 		l.Release()
 	}
@@ -100,7 +105,11 @@ func (r *relayRig) try(i int, mark uint32) error {
 	d := r.drawings[i]
 	d.Paint(mark)
 	l := d.lend()
-	if err := r.relay.Add(l, r.tell); err != nil {
+	err := r.relay.Add(l)
+	if err == nil && r.sink != nil {
+		err = r.relay.Tell(r.tell)
+	}
+	if err != nil {
 		l.Release()
 		return err
 	}

@@ -158,7 +158,7 @@ func TestLintDamaged(t *testing.T) {
 }
 
 // Rule: directories of bundles are compared platform by platform, and none may
-// be forgotten.
+// be forgotten. What a sign that was killed has left there is no platform.
 func TestLintAll(t *testing.T) {
 	t.Parallel()
 	tree := func(bundles map[string]parts) string {
@@ -181,6 +181,22 @@ func TestLintAll(t *testing.T) {
 		t.Fatal(bundles, err)
 	}
 	checkFindings(t, list, nil)
+	const left = ".linux-amd64.signing"
+	unsigned := tree(map[string]parts{"linux-amd64": usual("1.0.0"), left: usual("1.0.0")})
+	signed := tree(map[string]parts{"linux-amd64": usual("1.0.1"), left: usual("1.0.1")})
+	for _, dir := range []string{unsigned, signed} {
+		if err := os.WriteFile(filepath.Join(dir, left+".lock"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, bundles, err = LintAll(unsigned, signed)
+	if err != nil || !slices.Equal(bundles, []string{filepath.Join(signed, "linux-amd64")}) {
+		t.Errorf("%q, %v", bundles, err)
+	}
+	checkFindings(t, list, nil)
+	if _, _, err := LintAll(old, tree(map[string]parts{left: usual("1.0.1")})); err == nil {
+		t.Error("what is left of a sign is a release")
+	}
 	if _, _, err := LintAll(old, t.TempDir()); err == nil {
 		t.Error("an empty directory is a release")
 	}

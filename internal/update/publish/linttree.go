@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"portward/internal/bundle"
 )
@@ -43,7 +44,8 @@ func LintAll(oldDir, newDir string) (list []Finding, bundles []string, err error
 	return l, slices.Sorted(maps.Values(next)), nil
 }
 
-// bundlesIn answers one bundle by the name "", or several by their platforms.
+// bundlesIn answers one bundle by the name "", or several by their platforms. What
+// begins with a dot is no platform: a sign that was killed leaves its work there.
 func bundlesIn(dir string) (map[string]string, error) {
 	if isBundle(dir) {
 		return map[string]string{"": dir}, nil
@@ -54,7 +56,7 @@ func bundlesIn(dir string) (map[string]string, error) {
 	}
 	all := map[string]string{}
 	for _, e := range entries {
-		if inner := filepath.Join(dir, e.Name()); isBundle(inner) {
+		if inner := filepath.Join(dir, e.Name()); !strings.HasPrefix(e.Name(), ".") && isBundle(inner) {
 			all[e.Name()] = inner
 		}
 	}
