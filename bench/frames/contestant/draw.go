@@ -28,6 +28,7 @@ const (
 	changed, tile             = 320, 64
 
 	drawnWithin = 30 * time.Second
+	between     = 5 * time.Millisecond // from one change to the next: the hub takes 250 frames a second, and no screen shows more
 )
 
 // reporter tells the server each number that the canvas says it has drawn.
@@ -71,6 +72,7 @@ func (o options) draw() error {
 		return err
 	}
 	return serve(func() (time.Duration, error) {
+		time.Sleep(between)
 		began := time.Now()
 		seq, err := show()
 		if err != nil {
