@@ -72,7 +72,7 @@ func (p *pairs) control() harness.Group {
 		},
 		Plot: harness.Plot{Log: true},
 		Notes: placesNote + `The floor is send(2) and recv(2) of 16 bytes on SOCK_SEQPACKET, blocking. "transport" is what carries our messages, with nothing above it: ` +
-			`its own socket link, which waits in the runtime's poller, 16 bytes that nobody decodes. "blocking thread in Go" is what the same bytes cost without the poller. "Call" is Conn.Call with a Ping answered by a Pong, between peers whose policies have looked at the kernel's evidence.`,
+			`its own socket link, a blocking socket outside the runtime's poller, 16 bytes that nobody decodes. "blocking thread in Go" is what the same bytes cost without its timeout, evidence and looks at the end. "Call" is Conn.Call with a Ping answered by a Pong, between peers whose policies have looked at the kernel's evidence.`,
 	}
 }
 
