@@ -197,7 +197,7 @@ func (a *agent) hello(d wire.Dict) (wire.Dict, error) {
 		a.account = a.n.accountOf(h.Session)
 	}
 	a.phase = wire.PhaseGreeted
-	return wire.Welcome{Version: version, Build: a.n.p.Build, Life: a.n.p.Life}.Dict(), nil
+	return wire.Welcome{Version: version, Build: a.n.p.Build, Life: a.n.life.Load()}.Dict(), nil
 }
 
 // accountOf answers what a login's agents share.

@@ -60,7 +60,7 @@ func TestBeatsInMessages(t *testing.T) {
 		if _, err := n.checkInOnce(ctx, xpcpeer.Config{Policy: yes}); err != nil {
 			t.Fatal(err)
 		}
-		if first, second := <-lives, <-lives; first != 0 || second != 7 || n.p.Life != 7 {
+		if first, second := <-lives, <-lives; first != 0 || second != 7 || n.life.Load() != 7 {
 			t.Errorf("checked in as life %d, then %d", first, second)
 		}
 		cancel()

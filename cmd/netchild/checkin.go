@@ -93,7 +93,7 @@ func (n *netchild) checkInOnce(ctx context.Context, cfg xpcpeer.Config) (wire.Te
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	told := n.logins.heard()
-	d, err := c.Call(ctx, wire.CheckIn{Life: n.p.Life, Build: n.p.Build, Min: wire.VersionMin, Max: wire.VersionMax}.Dict())
+	d, err := c.Call(ctx, wire.CheckIn{Life: n.life.Load(), Build: n.p.Build, Min: wire.VersionMin, Max: wire.VersionMax}.Dict())
 	if err != nil {
 		return wire.Terms{}, err
 	}
@@ -109,7 +109,7 @@ func (n *netchild) checkInOnce(ctx context.Context, cfg xpcpeer.Config) (wire.Te
 		return wire.Terms{}, err
 	}
 	if terms.Life != 0 { // the engine's number, as this supervisor knows it: where it counts anew, so do we
-		n.p.Life = terms.Life
+		n.life.Store(terms.Life)
 	}
 	n.logins.set(told, terms.Sessions)
 	n.leases.to(c)

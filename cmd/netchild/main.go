@@ -51,6 +51,7 @@ func run() (int, error) {
 		transport: p.Transport(), started: time.Now(), agents: map[*xpcpeer.Conn]*agent{}, accounts: map[string]*surface.Account{},
 		logins: newLogins(), leases: newLeases(),
 	}
+	n.life.Store(p.Life)
 	n.hub = hub.New(hub.Config{Beat: n.beat, Log: n.log})
 	err = n.serve(ctx, cancel, prepared)
 	if why := prepared.failed(); why != nil {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"portward/internal/hub"
@@ -32,6 +33,7 @@ type netchild struct {
 	leases    *leases
 	started   time.Time
 	heart     heart
+	life      atomic.Uint64 // the number of this process's life; 0: nobody told it yet
 
 	supervisor *xpcpeer.Conn
 
@@ -64,7 +66,7 @@ func (n *netchild) openViewer(ctx context.Context, prepared *preparation) (shut 
 	}
 	srv := &http.Server{
 		Handler: viewer.New(viewer.Config{
-			Hub: n.hub, Token: prepared.token, Life: n.p.Life, Started: n.started, Log: n.log,
+			Hub: n.hub, Token: prepared.token, Life: n.life.Load(), Started: n.started, Log: n.log,
 			Hosts: hosts,
 		}),
 		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{prepared.cert}, MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}},
