@@ -21,7 +21,7 @@ const helpText = `bench measures Portward beside C, Debian's supervisors and oth
                    goal that was left out counts as missed; 0 is no limit
   -install=false   install nothing
 
-All groups take some twelve minutes on a quiet machine with 2 CPUs, and a third of
+All groups take some nine minutes on a quiet machine with 2 CPUs, and a third of
 that with -quick but for two minutes of idle.
 
 Groups:

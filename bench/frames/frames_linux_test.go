@@ -1,59 +1,10 @@
 package frames
 
 import (
-	"errors"
-	"math"
 	"testing"
-	"time"
 
-	"portward/bench/harness"
+	"portward/bench/harness/harnesstest"
 )
 
 // Rule: each contestant answers figures, or says why it is absent.
-func TestGroups(t *testing.T) {
-	env, err := harness.NewEnv(t.Logf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { env.Close() })
-	for _, g := range Groups(env) {
-		t.Run(g.Name, func(t *testing.T) {
-			for _, c := range g.Cases {
-				try(t, c)
-			}
-		})
-	}
-}
-
-// try gives one case one turn.
-func try(t *testing.T, c harness.Case) {
-	t.Helper()
-	began := time.Now()
-	turn, err := c.Open(t.Context())
-	if absent := harness.Absent(""); errors.As(err, &absent) {
-		t.Logf("%s: %v", c.Name, absent)
-		return
-	}
-	if err != nil {
-		t.Errorf("%s: %v", c.Name, err)
-		return
-	}
-	defer func() {
-		if turn.Close == nil {
-			return
-		}
-		if err := turn.Close(); err != nil {
-			t.Errorf("%s: closing: %v", c.Name, err)
-		}
-	}()
-	samples, err := turn.Sample(t.Context(), 0)
-	if err != nil || len(samples) == 0 {
-		t.Errorf("%s: %d samples, %v", c.Name, len(samples), err)
-	}
-	for _, s := range samples {
-		if !(s > 0) || math.IsInf(s, 0) {
-			t.Errorf("%s: a sample of %v", c.Name, s)
-		}
-	}
-	t.Logf("%s: %v", c.Name, time.Since(began).Round(time.Millisecond))
-}
+func TestGroups(t *testing.T) { harnesstest.Turns(t, Groups(harnesstest.Env(t))) }

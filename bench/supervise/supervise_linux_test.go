@@ -14,17 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"portward/bench/harness"
+	"portward/bench/harness/harnesstest"
 )
-
-func newEnv(t *testing.T) harness.Env {
-	t.Helper()
-	env, err := harness.NewEnv(t.Logf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { env.Close() })
-	return env
-}
 
 // few is a group with those cases only, one round, no goals: time is never asserted.
 func few(t *testing.T, g harness.Group, names ...string) harness.Group {
@@ -39,7 +30,7 @@ func few(t *testing.T, g harness.Group, names ...string) harness.Group {
 
 // Rule: every group takes samples of us and of the floor that are figures.
 func TestSmoke(t *testing.T) {
-	env := newEnv(t)
+	env := harnesstest.Env(t)
 	groups := []harness.Group{
 		few(t, restart(env), "portward", "floor in C"),
 		few(t, again(env), "portward", "floor in C", first),
@@ -62,7 +53,7 @@ func TestSmoke(t *testing.T) {
 // Rule: a supervisor that is closed leaves neither itself nor its child. Of the peers
 // those are tried that are installed.
 func TestNothingIsLeft(t *testing.T) {
-	env := newEnv(t)
+	env := harnesstest.Env(t)
 	for _, p := range keepers() {
 		if err := p.absent(); err != nil {
 			t.Logf("%s: %v", p.name, err)
@@ -116,7 +107,7 @@ func dead(pid int) bool {
 // Rule: a supervisor that does not start is an error with what it said, and leaves
 // nothing; one whose program is missing is absent.
 func TestSupervisorsThatDoNotStart(t *testing.T) {
-	env := newEnv(t)
+	env := harnesstest.Env(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	mute := peer{name: "mute", prepare: func(*site) ([]string, error) {

@@ -26,7 +26,7 @@ const (
 // server gives has it, and no damage tells of it: its image comes from XFIXES,
 // its place from QueryPointer. The server tells when to ask: XFIXES of another
 // image, XInput 2 of each motion of a mouse. It tells nothing when a program
-// moves the pointer (XWarpPointer), so a calm one is asked for now and then as
+// moves the pointer (XWarpPointer), so a calm one is asked about once in a while as
 // well, by whoever waits for a frame: nobody waits, nobody asks.
 //
 // All but redrawn, stirred and alarm belongs to the source's goroutine. The pump
