@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -106,11 +108,14 @@ func TestKilled(t *testing.T) {
 	file := o.add(noise(size, 4), None)
 	want := o.close()
 	cfg := Config{CA: n.ca, Cache: t.TempDir()}
-	var p *process
+	var p atomic.Pointer[process]
+	var killing sync.Mutex // what a dead fetcher's connection still carries is told beside its successor's
 	kills, dead := 0, make(chan struct{})
 	// The network holds still at some byte, until what came is written down: all
 	// but the record that is not whole and what is no payload.
 	m := meterTo(t, n.addr(), func(down int64) {
+		killing.Lock()
+		defer killing.Unlock()
 		if kills >= lives-1 || down < int64(kills+1)*(size/lives-12345) {
 			return
 		}
@@ -119,23 +124,26 @@ func TestKilled(t *testing.T) {
 		for end := time.Now().Add(5 * time.Second); partSize(cfg, file) < least && time.Now().Before(end); {
 			time.Sleep(time.Millisecond)
 		}
-		p.cmd.Process.Kill()
+		p.Load().cmd.Process.Kill()
 		<-dead
 	})
 	cfg.Repo = m.url()
 	var got bytes.Buffer
 	for range lives {
-		p = serving(t, cfg)
-		if _, err := p.Prepare(want); err != nil {
+		f := serving(t, cfg)
+		p.Store(f)
+		if _, err := f.Prepare(want); err != nil {
 			t.Fatal(err)
 		}
 		got.Reset()
-		if err := p.File(file, false, &got, nil); err == nil {
+		if err := f.File(file, false, &got, nil); err == nil {
 			break
 		}
-		p.kill()
+		f.kill()
 		dead <- struct{}{}
 	}
+	killing.Lock()
+	defer killing.Unlock()
 	down := m.down.Load()
 	t.Logf("%d bytes down for %d in %d lives", down, file.Size, kills+1)
 	if hashOf(got.Bytes()) != file.SHA256 || kills != lives-1 || down > size+size/100 {
